@@ -1,0 +1,28 @@
+"""Runs revisions on the connection that the caller passes in; never on a URL, which an error could quote."""
+
+from alembic import context
+from sqlalchemy import text
+
+from ops_pipeline.store.schema import SCHEMA, VERSION_TABLE, metadata
+
+connection = context.config.attributes.get("connection")
+options = {
+    "target_metadata": metadata,
+    "version_table": VERSION_TABLE,
+    "version_table_schema": SCHEMA,
+    "transaction_per_migration": True,
+}
+
+if context.is_offline_mode():
+    context.configure(dialect_name="postgresql", **options)
+    with context.begin_transaction():
+        context.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        context.run_migrations()
+elif connection is None:
+    raise SystemExit("Run migrations with: ops-pipeline db_bootstrap apply_migrations")
+else:
+    connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+    connection.commit()
+    context.configure(connection=connection, **options)
+    with context.begin_transaction():
+        context.run_migrations()

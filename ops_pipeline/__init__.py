@@ -1,0 +1,1 @@
+"""Daily, privacy-first health of a message-delivery service, orchestrated by Dagster."""

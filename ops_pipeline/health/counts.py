@@ -1,0 +1,73 @@
+"""Counts of events per UTC day, and their sums over a window."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from ops_pipeline.contract.vocabulary import Outcome, Scope, Touch
+
+CountKey = tuple[str, str, str | None]
+
+_TOUCHES = frozenset(Touch)
+_OUTCOMES = frozenset(Outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class DayCounts:
+    """How many events of each (touch, outcome, reason) there were on one UTC day.
+
+    Raises ValueError for a touch or outcome that the event contract does not have, or a count that is not a whole
+    number of at least 0.
+    """
+
+    day: date
+    counts: Mapping[CountKey, int]
+
+    def __post_init__(self) -> None:
+        for (touch, outcome, _reason), events in self.counts.items():
+            if touch not in _TOUCHES or outcome not in _OUTCOMES:
+                raise ValueError("a touch or outcome is no word of the event contract")
+            if isinstance(events, bool) or not isinstance(events, int) or events < 0:
+                raise ValueError("a count is not a whole number of at least 0")
+
+
+class WindowCounts:
+    """The sums over the `window_days` UTC days that end with `as_of`, inclusive; days without counts count 0."""
+
+    def __init__(self, days: Iterable[DayCounts], as_of: date, window_days: int) -> None:
+        first = as_of - timedelta(days=window_days - 1)
+        self.as_of = as_of
+        self.window_days = window_days
+        self._sums: Counter[CountKey] = Counter()
+        for day in days:
+            if first <= day.day <= as_of:
+                self._sums.update(day.counts)
+
+    def total(self, scope: str, outcome: str, reason: str | None = None) -> int:
+        """Return n(outcome), or n(outcome, reason) where `reason` is given, of one touch or of `both`."""
+        return sum(
+            events
+            for (its_touch, its_outcome, its_reason), events in self._sums.items()
+            if its_outcome == outcome
+            and (scope == Scope.BOTH or its_touch == scope)
+            and (reason is None or its_reason == reason)
+        )
+
+    def by_reason(self, scope: str, outcome: str) -> dict[str, int]:
+        """Return the events of `outcome` by reason, largest first, without reasons that did not occur."""
+        sums: Counter[str] = Counter()
+        for (its_touch, its_outcome, its_reason), events in self._sums.items():
+            if its_outcome == outcome and its_reason is not None and (scope in (Scope.BOTH, its_touch)):
+                sums[its_reason] += events
+        return {reason: events for reason, events in sorted(sums.items(), key=lambda item: (-item[1], item[0])) if events}
+
+
+def unique_days(days: Sequence[DayCounts]) -> dict[date, DayCounts]:
+    """Return `days` by day. Raises ValueError where a day is given twice."""
+    by_day = {day.day: day for day in days}
+    if len(by_day) != len(days):
+        raise ValueError("a day is given twice")
+    return by_day

@@ -1,0 +1,199 @@
+"""The tables of schema `ops`, as the newest revision leaves them. `db_verify` compares the database with this."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from ops_pipeline.contract.vocabulary import LABEL_PATTERN, Outcome, Scope, Touch
+from ops_pipeline.health.verdict import SignalName, Status
+
+SCHEMA = "ops"
+VERSION_TABLE = "alembic_version"
+
+metadata = MetaData(
+    schema=SCHEMA,
+    naming_convention={
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    },
+)
+
+
+def _one_of(column: str, words: type[StrEnum]) -> CheckConstraint:
+    return CheckConstraint(f"{column} IN ({_quoted(words)})", name=column)
+
+
+def _quoted(words: Iterable[str]) -> str:
+    return ", ".join(f"'{word}'" for word in words)
+
+
+def _label(column: str) -> CheckConstraint:
+    return CheckConstraint(f"{column} ~ '{LABEL_PATTERN}'", name=column)
+
+
+_REASON_REQUIRED = _quoted(
+    (Outcome.SUPPRESSED, Outcome.HELD, Outcome.FAILED, Outcome.DISABLED, Outcome.ACKNOWLEDGED)
+)
+
+
+def _counts(*names: str) -> list[Column[int]]:
+    return [Column(name, BigInteger, CheckConstraint(f"{name} >= 0", name=name), nullable=False) for name in names]
+
+
+def _groups(*names: str) -> list[Column[object]]:
+    return [Column(name, JSONB, nullable=False) for name in names]
+
+
+def _rates(*names: str) -> list[Column[float]]:
+    return [Column(name, Double) for name in names]
+
+
+def _computed_at() -> Column[object]:
+    return Column("computed_at", DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+delivery_events = Table(
+    "delivery_events",
+    metadata,
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("touch", Text, _one_of("touch", Touch), nullable=False),
+    Column("outcome", Text, _one_of("outcome", Outcome), nullable=False),
+    Column("reason", Text, _label("reason")),
+    Column("segment", Text, _label("segment")),
+    CheckConstraint(
+        f"(outcome IN ({_REASON_REQUIRED})) = (reason IS NOT NULL)",
+        name="reason_required",
+    ),
+    CheckConstraint(
+        "outcome <> 'acknowledged' OR reason IN ('positive', 'neutral', 'negative')",
+        name="acknowledged_reason",
+    ),
+    comment="One event; no identifiers. Partitioned by UTC day.",
+    postgresql_partition_by="RANGE (occurred_at)",
+)
+
+intake_batches = Table(
+    "intake_batches",
+    metadata,
+    Column(
+        "digest",
+        LargeBinary,
+        CheckConstraint("octet_length(digest) = 32", name="digest"),
+        comment="SHA-256 of the file",
+    ),
+    Column("imported_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    *_counts("accepted", "rejected", "duplicates"),
+    PrimaryKeyConstraint("digest"),
+    comment="One imported file.",
+)
+
+daily_counts = Table(
+    "daily_counts",
+    metadata,
+    Column("utc_day", Date, nullable=False),
+    Column("touch", Text, _one_of("touch", Touch), nullable=False),
+    Column("outcome", Text, _one_of("outcome", Outcome), nullable=False),
+    Column("reason", Text, _label("reason")),
+    Column("segment", Text, _label("segment")),
+    *_counts("events"),
+    UniqueConstraint(
+        "utc_day", "touch", "outcome", "reason", "segment", postgresql_nulls_not_distinct=True
+    ),
+    comment="Events of one (UTC day, touch, outcome, reason, segment). A day that was rolled up has at least its "
+    "rows for delivered, be they 0.",
+)
+
+delivered_totals = Table(
+    "delivered_totals",
+    metadata,
+    Column("utc_day", Date, nullable=False),
+    Column("touch", Text, _one_of("touch", Scope), nullable=False),
+    Column("window_days", SmallInteger, nullable=False),
+    *_counts("delivered", "positive"),
+    *_rates("positive_rate"),
+    _computed_at(),
+    PrimaryKeyConstraint("utc_day", "window_days", "touch"),
+    comment="Deliveries in the window of window_days days that ends with utc_day.",
+)
+
+hold_suppression_rates = Table(
+    "hold_suppression_rates",
+    metadata,
+    Column("utc_day", Date, nullable=False),
+    Column("touch", Text, _one_of("touch", Touch), nullable=False),
+    Column("window_days", SmallInteger, nullable=False),
+    *_counts("offered", "suppressed", "attempted"),
+    Column("attempted_derived", Boolean, nullable=False),
+    *_counts("held", "delivered", "failed"),
+    *_rates("hold_rate", "suppression_rate", "failure_rate"),
+    _computed_at(),
+    PrimaryKeyConstraint("utc_day", "window_days", "touch"),
+    comment="Rates in the window of window_days days that ends with utc_day, with what they are made of.",
+)
+
+second_touch_summaries = Table(
+    "second_touch_summaries",
+    metadata,
+    Column("utc_day", Date, nullable=False),
+    Column("window_days", SmallInteger, nullable=False),
+    *_counts("offered", "suppressed"),
+    *_groups("suppressed_by"),
+    *_counts("attempted"),
+    Column("attempted_derived", Boolean, nullable=False),
+    *_counts("queued", "held"),
+    *_groups("held_by"),
+    *_counts("delivered", "failed", "acknowledged"),
+    *_groups("acknowledged_by"),
+    *_counts("disabled"),
+    *_groups("disabled_by"),
+    *_rates("suppression_rate", "hold_rate"),
+    _computed_at(),
+    PrimaryKeyConstraint("utc_day", "window_days"),
+    comment="The second touch's funnel in the window of window_days days that ends with utc_day.",
+)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("utc_day", Date, nullable=False),
+    Column("position", SmallInteger, nullable=False, comment="0: the whole; 1 and up: the signals in their order"),
+    Column(
+        "signal",
+        Text,
+        CheckConstraint(f"signal IN ('watchdog', {_quoted(SignalName)})", name="signal"),
+        nullable=False,
+    ),
+    Column("touch", Text, _one_of("touch", Scope), nullable=False),
+    Column("status", Text, _one_of("status", Status), nullable=False),
+    Column("reason", Text, _label("reason"), nullable=False),
+    Column("window_days", Integer, nullable=False),
+    Column("n", BigInteger),
+    Column("x", BigInteger),
+    *_rates("rate", "expected", "limit_value", "bound", "sees"),
+    _computed_at(),
+    PrimaryKeyConstraint("utc_day", "position"),
+    UniqueConstraint("utc_day", "signal", "touch"),
+    comment="What the watchdog said of a day: the whole, then signal by signal.",
+)
