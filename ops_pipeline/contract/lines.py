@@ -1,7 +1,7 @@
 """Lines that cannot carry text: the one way in which anything is said to an operator.
 
-A line is `<name> key=value ...`. A value is a number, an ISO date, a member of an enum declared in code, a `Label`,
-or a group of those; there is no way to put other text in. This module is the only one that prints.
+A line is `<name> key=value ...`. A value is a number, an ISO date, a member of an enum declared in code, a `Label`, an
+SQLSTATE, or a group of those; there is no way to put other text in. This module is the only one that prints.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from datetime import date
 from enum import IntEnum, StrEnum
 
-from ops_pipeline.contract.vocabulary import Label
+from ops_pipeline.contract.vocabulary import Label, SqlState
 
 NONE = "none"
 """How an absent value reads: a rate without a denominator is absent, never 0."""
@@ -59,7 +59,7 @@ def _plain(value: object) -> object:
         return value
     if isinstance(value, StrEnum):
         return value.value
-    if isinstance(value, Label):
+    if isinstance(value, Label | SqlState):
         return str(value)
     if isinstance(value, date) and type(value) is date:
         return value.isoformat()

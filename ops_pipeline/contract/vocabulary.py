@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 LABEL_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
+_SQLSTATE = re.compile(r"[0-9A-Z]{5}\Z")
 _LABEL = re.compile(LABEL_PATTERN.replace("$", r"\Z"))
 
 
@@ -94,6 +95,17 @@ class Label(str):
     def __new__(cls, text: str) -> Label:
         if not is_label(text):
             raise ValueError("not a label")
+        return super().__new__(cls, text)
+
+
+class SqlState(str):
+    """The five characters of an SQLSTATE. Raises ValueError, without repeating the text, for anything else."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> SqlState:
+        if not _SQLSTATE.match(text):
+            raise ValueError("not an SQLSTATE")
         return super().__new__(cls, text)
 
 

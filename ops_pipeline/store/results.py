@@ -1,0 +1,126 @@
+"""What was computed for a day: metrics and verdict, replaced as a whole and read back as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields
+from datetime import date
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Table, delete, insert, select
+
+from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.vocabulary import Scope
+from ops_pipeline.health.metrics import DeliveredTotal, HoldSuppressionRate, Metrics, SecondTouchSummary
+from ops_pipeline.health.verdict import Signal, SignalName, Status, Verdict
+from ops_pipeline.store.schema import delivered_totals, hold_suppression_rates, second_touch_summaries, verdicts
+
+WATCHDOG = "watchdog"
+"""The name under which the verdict's whole is stored beside its signals."""
+
+Figures = TypeVar("Figures", DeliveredTotal, HoldSuppressionRate, SecondTouchSummary)
+
+
+def _replace(connection: Connection, table: Table, day: date, rows: Iterable[Mapping[str, Any]]) -> None:
+    connection.execute(delete(table).where(table.c.utc_day == day))
+    connection.execute(insert(table), [{"utc_day": day, **row} for row in rows])
+
+
+def write_delivered_totals(connection: Connection, day: date, totals: Iterable[DeliveredTotal]) -> None:
+    """Replace the totals of `day`."""
+    rows = ({**asdict(total), "positive_rate": total.positive_rate} for total in totals)
+    _replace(connection, delivered_totals, day, rows)
+
+
+def write_hold_suppression_rates(connection: Connection, day: date, rates: Iterable[HoldSuppressionRate]) -> None:
+    """Replace the rates of `day`."""
+    computed = ("hold_rate", "suppression_rate", "failure_rate")
+    rows = ({**asdict(rate), **{name: getattr(rate, name) for name in computed}} for rate in rates)
+    _replace(connection, hold_suppression_rates, day, rows)
+
+
+def write_second_touch_summaries(
+    connection: Connection, day: date, summaries: Iterable[SecondTouchSummary]
+) -> None:
+    """Replace the second-touch summaries of `day`."""
+    computed = ("hold_rate", "suppression_rate")
+    rows = ({**asdict(summary), **{name: getattr(summary, name) for name in computed}} for summary in summaries)
+    _replace(connection, second_touch_summaries, day, rows)
+
+
+def write_verdict(connection: Connection, verdict: Verdict) -> None:
+    """Replace the verdict of its day."""
+    whole = {
+        "position": 0,
+        "signal": WATCHDOG,
+        "touch": Scope.BOTH,
+        "status": verdict.status,
+        "reason": verdict.reason,
+        "window_days": max(signal.window_days for signal in verdict.signals),
+        **dict.fromkeys(("n", "x", "rate", "expected", "limit_value", "bound", "sees")),
+    }
+    rows = [whole]
+    for position, signal in enumerate(verdict.signals, start=1):
+        row = asdict(signal)
+        rows.append({"position": position, "signal": row.pop("name"), "limit_value": row.pop("limit"), **row})
+    _replace(connection, verdicts, verdict.as_of, rows)
+
+
+def _read(connection: Connection, table: Table, day: date, cls: type[Figures]) -> tuple[Figures, ...]:
+    names = {item.name for item in fields(cls)}
+    rows = connection.execute(select(table).where(table.c.utc_day == day).order_by(table.c.window_days))
+    found = [{name: value for name, value in row._asdict().items() if name in names} for row in rows]
+    return tuple(
+        cls(**{**row, "touch": Scope(row["touch"])} if "touch" in names else row) for row in found
+    )
+
+
+def read_metrics(connection: Connection, day: date) -> Metrics | None:
+    """Return the metrics stored for `day`, or None where there are none; each in the order of window and touch."""
+    order = list(Scope)
+    totals = _read(connection, delivered_totals, day, DeliveredTotal)
+    rates = _read(connection, hold_suppression_rates, day, HoldSuppressionRate)
+    if not totals or not rates:
+        return None
+    return Metrics(
+        as_of=day,
+        totals=tuple(sorted(totals, key=lambda total: (total.window_days, order.index(total.touch)))),
+        rates=tuple(sorted(rates, key=lambda rate: (rate.window_days, order.index(rate.touch)))),
+        second_touch=_read(connection, second_touch_summaries, day, SecondTouchSummary),
+    )
+
+
+def read_verdict(connection: Connection, day: date) -> Verdict | None:
+    """Return the verdict stored for `day`, or None where there is none."""
+    rows = connection.execute(
+        select(verdicts).where(verdicts.c.utc_day == day).order_by(verdicts.c.position)
+    ).all()
+    if not rows:
+        return None
+    whole, *signals = rows
+    return Verdict(
+        as_of=day,
+        status=Status(whole.status),
+        reason=_reason(whole.reason),
+        signals=tuple(
+            Signal(
+                touch=Scope(row.touch),
+                name=SignalName(row.signal),
+                status=Status(row.status),
+                reason=_reason(row.reason),
+                window_days=row.window_days,
+                n=row.n,
+                x=row.x,
+                rate=row.rate,
+                expected=row.expected,
+                limit=row.limit_value,
+                bound=row.bound,
+                sees=row.sees,
+            )
+            for row in signals
+        ),
+    )
+
+
+def _reason(word: str) -> Reason:
+    return next(reason for reason in Reason if reason.value == word)
