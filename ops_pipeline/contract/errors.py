@@ -7,10 +7,17 @@ It imports no driver, so that tools which need no database do not load one.
 from __future__ import annotations
 
 import functools
+import os
+import traceback
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from ops_pipeline.contract.reasons import Reason
+
+# A developer sees originals on their own terminal; a process that was started with production's DSNs shows none.
+_SHOWS_DETAILS = os.environ.get("OPS_DEBUG") == "1" and not any(
+    os.environ.get(name) for name in ("OPS_POSTGRES_DSN", "DAGSTER_POSTGRES_DSN")
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -65,7 +72,7 @@ def reason_of(error: BaseException) -> Reason:
     if state is not None:
         return _SQLSTATES.get(state) or _SQLSTATES.get(state[:2]) or Reason.DB_ERROR
     kinds = {cls.__name__ for cls in (*type(error).__mro__, *type(getattr(error, "orig", None)).__mro__)}
-    if kinds & {"ConnectionTimeout", "OperationalError"}:
+    if kinds & {"ConnectionTimeout", "OperationalError", "DagsterPostgresException"}:
         # Without a SQLSTATE the server never answered: the drivers raise this while connecting or when cut off.
         return Reason.DB_CONNECT_FAILED
     if "InterfaceError" in kinds:
@@ -75,6 +82,13 @@ def reason_of(error: BaseException) -> Reason:
     return Reason.INTERNAL_ERROR
 
 
+def as_declared(error: BaseException) -> OpsError:
+    """Return the OpsError that stands for `error`; raise it after the `except` block, so that nothing is chained."""
+    if _SHOWS_DETAILS and not isinstance(error, OpsError):
+        traceback.print_exception(error)
+    return OpsError(reason_of(error), **(error.fields if isinstance(error, OpsError) else {}))
+
+
 def declared(function: Callable[P, T]) -> Callable[P, T]:
     """Make `function` raise OpsError only, with nothing of the original attached."""
 
@@ -82,11 +96,8 @@ def declared(function: Callable[P, T]) -> Callable[P, T]:
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return function(*args, **kwargs)
-        except OpsError as error:
-            reason, fields = error.reason, error.fields
         except Exception as error:  # noqa: BLE001 - this is the boundary
-            reason, fields = reason_of(error), {}
-        # Raised after the handler has ended, so that Python attaches no context.
-        raise OpsError(reason, **fields)
+            failure = as_declared(error)
+        raise failure
 
     return guarded

@@ -68,7 +68,7 @@ def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         if not all(isinstance(key, Label) and type(count) is int for key, count in value.items()):
             raise TypeError("a group in a line maps labels to counts")
-        return {str(key): count for key, count in sorted(value.items())}
+        return {str(key): count for key, count in value.items()}
     raise TypeError("a line cannot carry this type")
 
 

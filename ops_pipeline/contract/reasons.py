@@ -333,6 +333,11 @@ class Reason(StrEnum):
         "The run ended with exit 2, and its log does not prove that this was for insufficient data alone.",
         "Treat it as unhealthy: read the ops_daily lines in the log.",
     )
+    LOG_MISSING = (
+        "log_missing",
+        "The log of the run cannot be read, so nothing proves what it said.",
+        "Check --log-file and that the step wrote its output there.",
+    )
     NOT_SCHEDULE = (
         "not_schedule",
         "The run was not started by the schedule, so its exit code passes through.",

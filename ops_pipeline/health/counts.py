@@ -57,12 +57,12 @@ class WindowCounts:
         )
 
     def by_reason(self, scope: str, outcome: str) -> dict[str, int]:
-        """Return the events of `outcome` by reason, largest first, without reasons that did not occur."""
+        """Return the events of `outcome` by reason, without reasons that did not occur."""
         sums: Counter[str] = Counter()
         for (its_touch, its_outcome, its_reason), events in self._sums.items():
             if its_outcome == outcome and its_reason is not None and (scope in (Scope.BOTH, its_touch)):
                 sums[its_reason] += events
-        return {reason: events for reason, events in sorted(sums.items(), key=lambda item: (-item[1], item[0])) if events}
+        return {reason: events for reason, events in sums.items() if events}
 
 
 def unique_days(days: Sequence[DayCounts]) -> dict[date, DayCounts]:

@@ -111,7 +111,12 @@ def _rates(window: WindowCounts, touch: Touch, thresholds: Thresholds) -> list[S
     delivered = n(Outcome.DELIVERED)
     candidates = (
         (SignalName.HOLD_RATE, held, attempted(window, touch)[0], thresholds.hold_rate),
-        (SignalName.SUPPRESSION_RATE, suppressed, n(Outcome.OFFERED) + suppressed, thresholds.suppression_rate),
+        (
+            SignalName.SUPPRESSION_RATE,
+            suppressed,
+            n(Outcome.OFFERED) + suppressed,
+            thresholds.suppression_rate,
+        ),
         (SignalName.FAILURE_RATE, failed, delivered + failed, thresholds.failure_rate),
         (SignalName.POSITIVE_RATE, n(Outcome.ACKNOWLEDGED, POSITIVE), delivered, thresholds.positive_rate),
     )
@@ -122,9 +127,7 @@ def _rates(window: WindowCounts, touch: Touch, thresholds: Thresholds) -> list[S
     ]
 
 
-def _against_limit(
-    touch: Scope, name: SignalName, x: int, n: int, limit: float, thresholds: Thresholds
-) -> Signal:
+def _against_limit(touch: Scope, name: SignalName, x: int, n: int, limit: float, thresholds: Thresholds) -> Signal:
     bad_is_low = name is SignalName.POSITIVE_RATE
     bound = visible = None
     status, reason = Status.INSUFFICIENT_DATA, Reason.NO_EVENTS

@@ -44,9 +44,9 @@ class EmbeddedServer:
         """Create `database` as a copy of `template`."""
         self._run(f'CREATE DATABASE {database} TEMPLATE "{template}"')
 
-    def drop_database(self, database: Label) -> None:
-        """Drop `database`, ending its connections."""
-        self._run(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+    def drop_database(self, database: Label, *, even_in_use: bool = False) -> None:
+        """Drop `database`; where somebody is connected to it, only if `even_in_use`."""
+        self._run(f"DROP DATABASE IF EXISTS {database}{' WITH (FORCE)' if even_in_use else ''}")
 
     def _run(self, statement: str) -> None:
         engine = self.engine("postgres").execution_options(isolation_level="AUTOCOMMIT")

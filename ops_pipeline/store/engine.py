@@ -78,9 +78,10 @@ def events_engine(environ: Mapping[str, str] = os.environ) -> Engine:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Yield a connection in one read-only transaction that sees one state of the database."""
-    with engine.connect().execution_options(
-        isolation_level="REPEATABLE READ", postgresql_readonly=True
-    ) as connection, connection.begin():
+    with (
+        engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection,
+        connection.begin(),
+    ):
         _bound(connection)
         yield connection
 

@@ -31,9 +31,7 @@ def ensure_partitions(connection: Connection, days: Iterable[date]) -> int:
     in_default = connection.scalars(
         text("SELECT DISTINCT (occurred_at AT TIME ZONE 'UTC')::date FROM ops.delivery_events_default")
     ).all()
-    missing = {
-        name: day for name, day in wanted.items() if name not in there and day not in set(in_default)
-    }
+    missing = {name: day for name, day in wanted.items() if name not in there and day not in set(in_default)}
     for name, day in missing.items():
         # Only a date is put into the statement: DDL takes no parameters.
         connection.execute(

@@ -13,12 +13,17 @@ from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Scope
 from ops_pipeline.health.metrics import DeliveredTotal, HoldSuppressionRate, Metrics, SecondTouchSummary
 from ops_pipeline.health.verdict import Signal, SignalName, Status, Verdict
-from ops_pipeline.store.schema import delivered_totals, hold_suppression_rates, second_touch_summaries, verdicts
+from ops_pipeline.store.schema import (
+    delivered_totals,
+    hold_suppression_rates,
+    second_touch_summaries,
+    verdicts,
+)
 
 WATCHDOG = "watchdog"
 """The name under which the verdict's whole is stored beside its signals."""
 
-Figures = TypeVar("Figures", DeliveredTotal, HoldSuppressionRate, SecondTouchSummary)
+Computed = TypeVar("Computed", DeliveredTotal, HoldSuppressionRate, SecondTouchSummary)
 
 
 def _replace(connection: Connection, table: Table, day: date, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -39,9 +44,7 @@ def write_hold_suppression_rates(connection: Connection, day: date, rates: Itera
     _replace(connection, hold_suppression_rates, day, rows)
 
 
-def write_second_touch_summaries(
-    connection: Connection, day: date, summaries: Iterable[SecondTouchSummary]
-) -> None:
+def write_second_touch_summaries(connection: Connection, day: date, summaries: Iterable[SecondTouchSummary]) -> None:
     """Replace the second-touch summaries of `day`."""
     computed = ("hold_rate", "suppression_rate")
     rows = ({**asdict(summary), **{name: getattr(summary, name) for name in computed}} for summary in summaries)
@@ -66,13 +69,11 @@ def write_verdict(connection: Connection, verdict: Verdict) -> None:
     _replace(connection, verdicts, verdict.as_of, rows)
 
 
-def _read(connection: Connection, table: Table, day: date, cls: type[Figures]) -> tuple[Figures, ...]:
+def _read(connection: Connection, table: Table, day: date, cls: type[Computed]) -> tuple[Computed, ...]:
     names = {item.name for item in fields(cls)}
     rows = connection.execute(select(table).where(table.c.utc_day == day).order_by(table.c.window_days))
     found = [{name: value for name, value in row._asdict().items() if name in names} for row in rows]
-    return tuple(
-        cls(**{**row, "touch": Scope(row["touch"])} if "touch" in names else row) for row in found
-    )
+    return tuple(cls(**{**row, "touch": Scope(row["touch"])} if "touch" in names else row) for row in found)
 
 
 def read_metrics(connection: Connection, day: date) -> Metrics | None:
@@ -92,9 +93,7 @@ def read_metrics(connection: Connection, day: date) -> Metrics | None:
 
 def read_verdict(connection: Connection, day: date) -> Verdict | None:
     """Return the verdict stored for `day`, or None where there is none."""
-    rows = connection.execute(
-        select(verdicts).where(verdicts.c.utc_day == day).order_by(verdicts.c.position)
-    ).all()
+    rows = connection.execute(select(verdicts).where(verdicts.c.utc_day == day).order_by(verdicts.c.position)).all()
     if not rows:
         return None
     whole, *signals = rows

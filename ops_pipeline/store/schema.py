@@ -53,9 +53,7 @@ def _label(column: str) -> CheckConstraint:
     return CheckConstraint(f"{column} ~ '{LABEL_PATTERN}'", name=column)
 
 
-_REASON_REQUIRED = _quoted(
-    (Outcome.SUPPRESSED, Outcome.HELD, Outcome.FAILED, Outcome.DISABLED, Outcome.ACKNOWLEDGED)
-)
+_REASON_REQUIRED = _quoted((Outcome.SUPPRESSED, Outcome.HELD, Outcome.FAILED, Outcome.DISABLED, Outcome.ACKNOWLEDGED))
 
 
 def _counts(*names: str) -> list[Column[int]]:
@@ -118,9 +116,7 @@ daily_counts = Table(
     Column("reason", Text, _label("reason")),
     Column("segment", Text, _label("segment")),
     *_counts("events"),
-    UniqueConstraint(
-        "utc_day", "touch", "outcome", "reason", "segment", postgresql_nulls_not_distinct=True
-    ),
+    UniqueConstraint("utc_day", "touch", "outcome", "reason", "segment", postgresql_nulls_not_distinct=True),
     comment="Events of one (UTC day, touch, outcome, reason, segment). A day that was rolled up has at least its "
     "rows for delivered, be they 0.",
 )

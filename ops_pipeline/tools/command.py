@@ -9,17 +9,15 @@ import argparse
 import logging
 import signal
 import sys
-import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from ops_pipeline.contract.environment import Name, is_prod_configured, value
-from ops_pipeline.contract.errors import OpsError, reason_of
+from ops_pipeline.contract.errors import OpsError, as_declared
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, emit
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Label
+from ops_pipeline.contract.vocabulary import Label, is_label
 
 
 class _Parser(argparse.ArgumentParser):
@@ -28,32 +26,51 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:  # noqa: ARG002 - the message quotes what was typed
         raise OpsError(Reason.USAGE)
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: object = None) -> argparse.Namespace:  # type: ignore[override]
-        option: str | None = None
+    def parse(self, argv: Sequence[str] | None) -> argparse.Namespace:
+        """Parse `argv`. Raises OpsError `usage`, naming the option where one of ours is at fault."""
         try:
-            return super().parse_args(args)
+            return self.parse_args(argv)
         except argparse.ArgumentError as error:
-            option = (error.argument_name or "").split("/")[0].lstrip("-").replace("-", "_").lower()
-        raise OpsError(Reason.USAGE, option=Label(option) if option and option.isidentifier() else None)
+            option = (error.argument_name or "").split("/")[-1].lstrip("-").replace("-", "_").lower()
+        raise OpsError(Reason.USAGE, option=Label(option) if is_label(option) else None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Command:
-    """One tool. `run` gets the parsed arguments and returns the exit code."""
+    """One tool. `run` gets the parsed arguments, emits lines and returns the exit code."""
 
+    name: str
     line: LineName
+    """The line that says that the tool failed."""
     description: str
     epilog: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
-    failure_fields: Callable[[argparse.Namespace], dict[str, object]] = lambda _arguments: {}
-    """Further fields of the line that says why the tool failed, such as its mode."""
+    failure_line: Callable[[argparse.Namespace], tuple[LineName, dict[str, object]]] | None = None
+    """Where it depends on the arguments: that line's name, and fields before its reason, such as the mode."""
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Run the command with `argv` (default: the process's own) and return its exit code; raises nothing."""
         _quieten()
+        as_json = "--json" in (sys.argv[1:] if argv is None else argv)
+        name: LineName = self.line
+        fields: dict[str, object] = {}
+        try:
+            arguments = self._parser().parse(argv)
+            if self.failure_line:
+                name, fields = self.failure_line(arguments)
+            return self.run(arguments)
+        except SystemExit as end:  # --help
+            return ExitCode.OK if end.code in (None, 0) else ExitCode.FAILED
+        except BaseException as error:  # noqa: BLE001 - the outermost boundary
+            failure = as_declared(error)
+            fields |= {"reason": failure.reason, **failure.fields}
+        emit(Line(name, status=Label("fail"), **fields), as_json=as_json)
+        return ExitCode.FAILED
+
+    def _parser(self) -> _Parser:
         parser = _Parser(
-            prog=f"ops-pipeline {self.line}",
+            prog=f"ops-pipeline {self.name}",
             description=self.description,
             epilog=self.epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -62,22 +79,7 @@ class Command:
         )
         parser.add_argument("--json", action="store_true", help="print each line as one JSON object")
         self.add_arguments(parser)
-        as_json = "--json" in (sys.argv[1:] if argv is None else argv)
-        fields: dict[str, object] = {}
-        try:
-            arguments = parser.parse_args(argv)
-            fields = self.failure_fields(arguments)
-            return self.run(arguments)
-        except SystemExit as end:
-            return ExitCode.OK if end.code in (None, 0) else ExitCode.FAILED
-        except OpsError as error:
-            fields = {**fields, "reason": error.reason, **error.fields}
-            _show_details()
-        except BaseException as error:  # noqa: BLE001 - the outermost boundary
-            fields = {**fields, "reason": reason_of(error)}
-            _show_details()
-        emit(Line(self.line, status=Label("fail"), **fields), as_json=as_json)
-        return ExitCode.FAILED
+        return parser
 
 
 def _quieten() -> None:
@@ -86,16 +88,10 @@ def _quieten() -> None:
     if not logging.getLogger().handlers:
         logging.getLogger().addHandler(logging.NullHandler())
     try:
-        signal.signal(signal.SIGTERM, _terminate)
-    except ValueError:  # not the main thread, as when a test calls main() there
+        signal.signal(signal.SIGTERM, _interrupt)
+    except ValueError:  # not in the main thread
         return
 
 
-def _terminate(_signal: int, _frame: object) -> NoReturn:
+def _interrupt(_signal: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
-
-
-def _show_details() -> None:
-    """Show a developer the exception on their own terminal, and nobody where production is configured."""
-    if value(Name.OPS_DEBUG) == "1" and not is_prod_configured():
-        traceback.print_exc()

@@ -1,0 +1,98 @@
+"""The demo: an embedded database, bootstrapped, verified and filled with sample traffic."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
+
+from ops_pipeline.contract.days import last_complete_day
+from ops_pipeline.contract.environment import Name, first_day
+from ops_pipeline.contract.vocabulary import Label
+from ops_pipeline.events.intake import Imported, import_file
+from ops_pipeline.events.sample import Sample, write_sample
+from ops_pipeline.store.embedded import EmbeddedServer, embedded_server
+
+DEFAULT_FOLDER = Path(".ops_pipeline")
+_PREFIX = "demo_"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoDatabase:
+    """The running demo database: its folder, and the last day of its sample traffic."""
+
+    folder: Path
+    server: EmbeddedServer
+    last_day: date
+
+    @property
+    def name(self) -> Label:
+        """One database a day: the sample traffic ends with the last complete day."""
+        return Label(f"{_PREFIX}{self.last_day:%Y%m%d}")
+
+
+@contextmanager
+def demo_database(folder: Path) -> Iterator[DemoDatabase]:
+    """Yield the demo database in `folder`, with the environment of this process set to it while it runs.
+
+    Raises OpsError `embedded_missing` or `embedded_failed`.
+    """
+    folder = folder.resolve()
+    with embedded_server(folder / "postgres") as server:
+        demo = DemoDatabase(folder, server, last_complete_day())
+        _make_room(demo)
+        with _environment(demo):
+            yield demo
+
+
+def load_sample(demo: DemoDatabase) -> tuple[Sample, Imported]:
+    """Write the sample traffic to the demo's folder and import it; a second time changes nothing."""
+    path = demo.folder / "sample.csv"
+    sample = write_sample(path, demo.last_day)
+    return sample, import_file(demo.server.engine(demo.name), path, first_day=first_day(), unique_by="event_id")
+
+
+def _make_room(demo: DemoDatabase) -> None:
+    """Create today's database; drop those of earlier days unless somebody still looks at them."""
+    existing = demo.server.databases()
+    if demo.name not in existing:
+        demo.server.create_database(demo.name)
+    for other in existing:
+        if other.startswith(_PREFIX) and other != demo.name:
+            try:
+                demo.server.drop_database(Label(other))
+            except DBAPIError:
+                continue
+
+
+@contextmanager
+def _environment(demo: DemoDatabase) -> Iterator[None]:
+    dsn = demo.server.dsn(demo.name)
+    changes: dict[str, str | None] = {
+        Name.OPS_POSTGRES_DSN: dsn,
+        Name.DAGSTER_POSTGRES_DSN: dsn,
+        # The demo is complete in itself: what is set for another database does not belong in it.
+        Name.OPS_EVENTS_DSN: None,
+        Name.OPS_EVENTS_RELATION: None,
+        Name.OPS_FIRST_DAY: None,
+        "DAGSTER_HOME": None,
+    }
+    before = {name: os.environ.get(name) for name in changes}
+    _set(changes)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def _set(values: dict[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -1,0 +1,116 @@
+"""The events relation: is it usable, and the one statement that ever reads its rows."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from ops_pipeline.contract.config import Config
+from ops_pipeline.contract.days import ONE_DAY, start_of
+from ops_pipeline.contract.errors import OpsError, sqlstate_of
+from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.vocabulary import LABEL_PATTERN, Outcome, Touch
+from ops_pipeline.store.daily_counts import DailyCount
+
+_TEXT_COLUMNS = ("touch", "outcome", "reason", "segment")
+# pg_type.typcategory: S holds text in all its forms, E enums.
+_TEXT_CATEGORIES = frozenset({"S", "E"})
+
+# SQLSTATE classes of an expression in the view that cannot be computed, such as a cast or a division.
+_VIEW_FAULTS = frozenset({"22", "42"})
+_NO_PRIVILEGE = "42501"
+
+_PART = r'(?:[^\W\d][\w$]*|"(?:[^"\x00]|"")+")'
+_IDENTIFIER = re.compile(rf"{_PART}(?:\.{_PART})?")
+
+_FIND = text("""
+    SELECT a.attname, t.typname, t.typcategory, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    JOIN pg_type t ON t.oid = a.atttypid
+    WHERE c.oid = to_regclass(:name) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+""")
+
+# The first step is the GROUP BY over the events; all that follows works on its few hundred groups.
+_COUNT = """
+    WITH counted AS MATERIALIZED (
+        SELECT CAST(occurred_at AT TIME ZONE 'UTC' AS date) AS utc_day, CAST(touch AS text) AS touch,
+            CAST(outcome AS text) AS outcome, NULLIF(CAST(reason AS text), '') AS reason,
+            NULLIF(CAST(segment AS text), '') AS segment, count(*) AS events
+        FROM {relation}
+        WHERE occurred_at >= :start AND occurred_at < :stop
+        GROUP BY 1, 2, 3, 4, 5
+    ), labelled AS (
+        SELECT utc_day, events,
+            CASE WHEN touch = ANY(:touches) THEN touch END AS touch,
+            CASE WHEN outcome = ANY(:outcomes) THEN outcome END AS outcome,
+            CASE
+                WHEN NOT outcome = ANY(:outcomes_with_reason) THEN NULL
+                WHEN reason IS NULL THEN 'missing_reason'
+                WHEN reason !~ :label THEN 'invalid_label'
+                WHEN NOT (outcome || ' ' || reason) = ANY(:declared) THEN 'undeclared'
+                ELSE reason
+            END AS reason,
+            CASE WHEN segment ~ :label THEN segment WHEN segment IS NOT NULL THEN 'invalid_label' END AS segment
+        FROM counted
+    ), wide AS (
+        SELECT utc_day FROM labelled GROUP BY utc_day HAVING count(DISTINCT segment) > :max_segments
+    )
+    SELECT utc_day, touch, outcome, reason,
+        CASE WHEN wide.utc_day IS NULL THEN segment ELSE 'not_a_segment' END AS segment,
+        CAST(sum(events) AS bigint) AS events
+    FROM labelled LEFT JOIN wide USING (utc_day)
+    GROUP BY 1, 2, 3, 4, 5
+"""
+
+
+def find_relation(connection: Connection, name: str) -> str:
+    """Return the quoted, schema-qualified name of the table or view `name`.
+
+    Raises OpsError `events_relation_missing`, or `events_relation_invalid` where a column of the event contract is
+    missing or has another type.
+    """
+    # What PostgreSQL cannot parse as an identifier would be an error that quotes it.
+    found = connection.execute(_FIND, {"name": name}).all() if _IDENTIFIER.fullmatch(name) else []
+    if not found:
+        raise OpsError(Reason.EVENTS_RELATION_MISSING)
+    categories = {row.attname: row.typcategory for row in found}
+    has_texts = all(categories.get(column) in _TEXT_CATEGORIES for column in _TEXT_COLUMNS)
+    if not has_texts or ("occurred_at", "timestamptz") not in {(row.attname, row.typname) for row in found}:
+        raise OpsError(Reason.EVENTS_RELATION_INVALID)
+    return str(found[0].quoted)
+
+
+def count_events(connection: Connection, relation: str, first: date, last: date, config: Config) -> list[DailyCount]:
+    """Return the counts of the UTC days from `first` to `last`, from one GROUP BY on the quoted `relation`.
+
+    A reason or segment that is no label, a reason that is not declared or is missing where one is required, and
+    segments that are none come back as reserved words, so that no text of the source travels. Raises OpsError
+    `events_relation_invalid` for a touch or outcome that the contract does not have.
+    """
+    # A colon would start a parameter.
+    statement = text(_COUNT.format(relation=relation.replace(":", r"\:")))
+    declared = config.taxonomy.reasons
+    parameters = {
+        "start": start_of(first),
+        "stop": start_of(last + ONE_DAY),
+        "touches": list(Touch),
+        "outcomes": list(Outcome),
+        "outcomes_with_reason": list(declared),
+        "declared": [f"{outcome} {reason}" for outcome, reasons in declared.items() for reason in reasons],
+        "label": LABEL_PATTERN,
+        "max_segments": config.privacy.max_segments,
+    }
+    try:
+        rows = connection.execute(statement, parameters).all()
+    except DBAPIError as error:
+        if (sqlstate_of(error) or "")[:2] not in _VIEW_FAULTS or sqlstate_of(error) == _NO_PRIVILEGE:
+            raise
+        rows = None
+    if rows is None or any(row.touch is None or row.outcome is None for row in rows):
+        raise OpsError(Reason.EVENTS_RELATION_INVALID)
+    return [DailyCount(*row) for row in rows]

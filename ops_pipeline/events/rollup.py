@@ -1,0 +1,57 @@
+"""The rollup: from events to `ops.daily_counts`, by whole UTC days."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import Engine
+
+from ops_pipeline.contract.config import HISTORY_DAYS, Config
+from ops_pipeline.contract.days import ONE_DAY, each_day
+from ops_pipeline.events.relation import count_events, find_relation
+from ops_pipeline.store.daily_counts import events_by_day, lock_days, replace_days
+from ops_pipeline.store.engine import reading, writing
+
+
+@dataclass(frozen=True, slots=True)
+class RolledUp:
+    """What a rollup did."""
+
+    days: tuple[date, ...]
+    """The days whose counts were replaced, oldest first."""
+    kept: tuple[date, ...]
+    """Days whose events the source no longer has: their stored counts were kept."""
+    events: int
+    """Events in the replaced days."""
+
+
+def roll_up_day(
+    ops: Engine, events: Engine, relation: str, as_of: date, *, first_day: date, config: Config
+) -> RolledUp:
+    """Roll up `as_of`, and with it every day that a verdict looks back on and that was never rolled up."""
+    start = max(first_day, as_of - (HISTORY_DAYS - 1) * ONE_DAY)
+    with reading(ops) as connection:
+        known = events_by_day(connection, start, as_of).keys()
+    wanted = [day for day in each_day(start, as_of) if day == as_of or day not in known]
+    return roll_up(ops, events, relation, wanted, config=config)
+
+
+def roll_up(ops: Engine, events: Engine, relation: str, days: Sequence[date], *, config: Config) -> RolledUp:
+    """Replace the counts of `days` by what one GROUP BY over them finds, in one transaction.
+
+    A day of which the source has no event any more keeps the counts it had: events are deleted sooner than counts.
+    """
+    first, last = min(days), max(days)
+    with writing(ops) as connection:
+        # Before the events are read: of two rollups at once, the later one writes what it read later.
+        lock_days(connection)
+        with reading(events) as source:
+            found = count_events(source, find_relation(source, relation), first, last, config)
+        before = events_by_day(connection, first, last)
+        has_events = {count.utc_day for count in found}
+        kept = tuple(day for day in sorted(days) if before.get(day) and day not in has_events)
+        replaced = tuple(sorted(set(days) - set(kept)))
+        counts = [count for count in found if count.utc_day in set(replaced)]
+        return RolledUp(replaced, kept, replace_days(connection, replaced, counts) if replaced else 0)

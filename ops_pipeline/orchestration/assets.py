@@ -1,0 +1,219 @@
+"""The four assets, one UTC day a partition. Checks live in `checks`, jobs and schedules in `jobs`."""
+
+from collections.abc import Callable, Mapping
+from datetime import date
+
+import dagster as dg
+from sqlalchemy import Connection, Table
+
+from ops_pipeline.contract.config import HISTORY_DAYS
+from ops_pipeline.contract.days import ONE_DAY, parse_day
+from ops_pipeline.contract.environment import first_day
+from ops_pipeline.contract.errors import declared
+from ops_pipeline.contract.vocabulary import Scope
+from ops_pipeline.events.rollup import RolledUp, roll_up_day
+from ops_pipeline.health.counts import DayCounts
+from ops_pipeline.health.metrics import delivered_totals as compute_totals
+from ops_pipeline.health.metrics import hold_suppression_rates as compute_rates
+from ops_pipeline.health.metrics import second_touch_summaries as compute_summaries
+from ops_pipeline.orchestration.partitions import utc_days
+from ops_pipeline.orchestration.resources import Deployment
+from ops_pipeline.report.tables import markdown_table
+from ops_pipeline.store import results, schema
+from ops_pipeline.store.daily_counts import lock_days, read_days
+from ops_pipeline.store.engine import writing
+
+OWNERS = ["team:delivery-operations"]
+KINDS = {"postgres", "python"}
+
+Figures = Mapping[str, int | float | str | None]
+
+
+def _table_metadata(table: Table) -> dict[str, object]:
+    """Return what the catalogue shows of a table: its name, and each column with type and constraints."""
+    return {
+        "dagster/table_name": table.fullname,
+        "dagster/column_schema": dg.TableSchema(
+            columns=[
+                dg.TableColumn(
+                    column.name,
+                    str(column.type).lower(),
+                    description=column.comment,
+                    constraints=dg.TableColumnConstraints(nullable=bool(column.nullable), unique=False),
+                )
+                for column in table.columns
+            ]
+        ),
+    }
+
+
+def _metadata(figures: Figures, table: str) -> dict[str, dg.MetadataValue]:
+    """Return figures as numbers, which Dagster plots over the partitions, and the table that people read."""
+    shown = {name: _number(value) for name, value in figures.items() if value is not None}
+    return {**shown, "windows": dg.MetadataValue.md(table)}
+
+
+def _number(value: int | float | str) -> dg.MetadataValue:
+    match value:
+        case int():
+            return dg.MetadataValue.int(value)
+        case float():
+            return dg.MetadataValue.float(value)
+        case _:
+            return dg.MetadataValue.text(value)
+
+
+@dg.asset(
+    partitions_def=utc_days,
+    group_name="rollup",
+    kinds=KINDS,
+    owners=OWNERS,
+    metadata=_table_metadata(schema.daily_counts),
+    description=(
+        "How many events of each touch, outcome, reason and segment there were on the UTC day: one GROUP BY on the "
+        "events relation. Days that were never counted and that a verdict looks back on are counted with it."
+    ),
+)
+def daily_counts(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult:
+    """Count the day's events."""
+    day = parse_day(context.partition_key)
+    rolled_up = _roll_up(deployment, day)
+    for other in rolled_up.days:
+        if other != day:
+            context.log_event(dg.AssetMaterialization(context.asset_key, partition=other.isoformat()))
+    return dg.MaterializeResult(
+        metadata={
+            "events": rolled_up.events,
+            "days_counted": len(rolled_up.days),
+            "days_kept": len(rolled_up.kept),
+        }
+    )
+
+
+@declared
+def _roll_up(deployment: Deployment, day: date) -> RolledUp:
+    return roll_up_day(
+        deployment.engine(),
+        deployment.events_engine(),
+        deployment.events_relation(),
+        day,
+        first_day=first_day(),
+        config=deployment.settings(),
+    )
+
+
+@declared
+def _compute(
+    deployment: Deployment,
+    day: date,
+    compute: Callable[[list[DayCounts], date, tuple[int, ...]], results.Computed],
+    write: Callable[[Connection, date, results.Computed], None],
+) -> results.Computed:
+    """Compute the day's figures from the stored counts, and replace what was stored of them."""
+    with writing(deployment.engine()) as connection:
+        lock_days(connection)
+        counts = read_days(connection, day - (HISTORY_DAYS - 1) * ONE_DAY, day)
+        found = compute(counts, day, deployment.settings().windows.days)
+        write(connection, day, found)
+    return found
+
+
+@dg.asset(
+    partitions_def=utc_days,
+    deps=[daily_counts],
+    group_name="metrics",
+    kinds=KINDS,
+    owners=OWNERS,
+    metadata=_table_metadata(schema.delivered_totals),
+    description="Deliveries of the day and of each window that ends with it, per touch and over both.",
+)
+def delivered_totals(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult:
+    """Compute deliveries from the daily counts."""
+    day = parse_day(context.partition_key)
+    totals = _compute(deployment, day, compute_totals, results.write_delivered_totals)
+    today = {total.touch: total for total in totals if total.window_days == 1}
+    table = markdown_table(
+        ("window_days", "touch", "delivered", "positive", "positive_rate"),
+        ((total.window_days, total.touch, total.delivered, total.positive, total.positive_rate) for total in totals),
+    )
+    return dg.MaterializeResult(
+        metadata=_metadata(
+            {
+                "delivered": today[Scope.BOTH].delivered,
+                "delivered_first": today[Scope.FIRST].delivered,
+                "delivered_second": today[Scope.SECOND].delivered,
+                "positive": today[Scope.BOTH].positive,
+                "positive_rate": today[Scope.BOTH].positive_rate,
+            },
+            table,
+        )
+    )
+
+
+@dg.asset(
+    partitions_def=utc_days,
+    deps=[daily_counts],
+    group_name="metrics",
+    kinds=KINDS,
+    owners=OWNERS,
+    metadata=_table_metadata(schema.hold_suppression_rates),
+    description="Hold, suppression and failure rates of the day and of each window that ends with it, per touch.",
+)
+def hold_suppression_rates(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult:
+    """Compute rates from the daily counts."""
+    day = parse_day(context.partition_key)
+    rates = _compute(deployment, day, compute_rates, results.write_hold_suppression_rates)
+    figures = {
+        f"{name}_{rate.touch}": getattr(rate, name)
+        for rate in rates
+        if rate.window_days == 1
+        for name in ("hold_rate", "suppression_rate", "failure_rate")
+    }
+    table = markdown_table(
+        (
+            "window_days",
+            "touch",
+            "hold_rate",
+            "attempts",
+            "suppression_rate",
+            "offered",
+            "failure_rate",
+            "delivered",
+        ),
+        (
+            (
+                rate.window_days,
+                rate.touch,
+                rate.hold_rate,
+                rate.attempted,
+                rate.suppression_rate,
+                rate.offered,
+                rate.failure_rate,
+                rate.delivered,
+            )
+            for rate in rates
+        ),
+    )
+    return dg.MaterializeResult(metadata=_metadata(figures, table))
+
+
+@dg.asset(
+    partitions_def=utc_days,
+    deps=[daily_counts],
+    group_name="metrics",
+    kinds=KINDS,
+    owners=OWNERS,
+    metadata=_table_metadata(schema.second_touch_summaries),
+    description="The second touch's whole funnel, with every reason, for the day and each window that ends with it.",
+)
+def second_touch_summaries(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult:
+    """Compute the second touch's funnel from the daily counts."""
+    day = parse_day(context.partition_key)
+    summaries = _compute(deployment, day, compute_summaries, results.write_second_touch_summaries)
+    today = next(summary for summary in summaries if summary.window_days == 1)
+    stages = ("offered", "suppressed", "attempted", "held", "queued", "delivered", "acknowledged", "disabled")
+    table = markdown_table(
+        ("window_days", *stages),
+        ((summary.window_days, *(getattr(summary, stage) for stage in stages)) for summary in summaries),
+    )
+    return dg.MaterializeResult(metadata=_metadata({stage: getattr(today, stage) for stage in stages}, table))

@@ -1,0 +1,163 @@
+"""The watchdog as asset checks: one for the whole, one for each signal of each touch.
+
+healthy is passed; insufficient_data is failed with severity WARN; unhealthy is failed with severity ERROR. A failed
+check never fails the run: the verdict is the answer, and the run has succeeded in finding it.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+
+import dagster as dg
+
+from ops_pipeline.contract.config import HISTORY_DAYS
+from ops_pipeline.contract.days import ONE_DAY, parse_day
+from ops_pipeline.contract.environment import config
+from ops_pipeline.contract.errors import declared
+from ops_pipeline.contract.vocabulary import Scope, Touch
+from ops_pipeline.health import Signal, SignalName, Status, Verdict, evaluate
+from ops_pipeline.orchestration.partitions import utc_days
+from ops_pipeline.orchestration.resources import Deployment
+from ops_pipeline.report.tables import markdown_table
+from ops_pipeline.store.daily_counts import lock_days, read_days
+from ops_pipeline.store.engine import writing
+from ops_pipeline.store.results import WATCHDOG, write_verdict
+
+_ASSET_OF = {
+    SignalName.DELIVERED: "delivered_totals",
+    SignalName.POSITIVE_RATE: "delivered_totals",
+    SignalName.HOLD_RATE: "hold_suppression_rates",
+    SignalName.SUPPRESSION_RATE: "hold_suppression_rates",
+    SignalName.FAILURE_RATE: "hold_suppression_rates",
+}
+
+_ALWAYS = object()
+
+_DESCRIPTION_OF = {
+    SignalName.DELIVERED: "Are messages of the {touch} touch still being delivered on days that usually have some?",
+    SignalName.POSITIVE_RATE: "Are there enough positive acknowledgements per delivery of the {touch} touch?",
+    SignalName.HOLD_RATE: "Is the share of {touch}-touch attempts that are held within its limit?",
+    SignalName.SUPPRESSION_RATE: "Is the share of {touch}-touch offers that are suppressed within its limit?",
+    SignalName.FAILURE_RATE: "Is the share of {touch}-touch sends that fail within its limit?",
+}
+
+
+def _watched() -> Iterator[SignalName]:
+    """Yield the signals that each touch has: a rate without a configured limit has none."""
+    thresholds = config().thresholds
+    return (name for name in _ASSET_OF if getattr(thresholds, name, _ALWAYS) is not None)
+
+
+def _asset_of(name: SignalName, touch: str) -> str:
+    return "second_touch_summaries" if touch == Touch.SECOND else _ASSET_OF[name]
+
+
+def _check_name(name: SignalName, touch: str) -> str:
+    return f"{name}_{touch}"
+
+
+_specs = [
+    dg.AssetCheckSpec(
+        WATCHDOG,
+        asset="daily_counts",
+        description="Is delivery healthy, unhealthy, or is there too little data to say?",
+        partitions_def=utc_days,
+    ),
+    dg.AssetCheckSpec(
+        SignalName.IDENTITY_LEAK.value,
+        asset="daily_counts",
+        description="Was nothing held and nobody disabled because an identity leaked? One case is unhealthy.",
+        partitions_def=utc_days,
+    ),
+    *(
+        dg.AssetCheckSpec(
+            _check_name(name, touch),
+            asset=_asset_of(name, touch),
+            description=_DESCRIPTION_OF[name].format(touch=touch),
+            partitions_def=utc_days,
+        )
+        for touch in Touch
+        for name in _watched()
+    ),
+]
+
+
+@dg.multi_asset_check(
+    specs=_specs,
+    name="watchdog",
+    description="Evaluates the rule on the daily counts, stores the verdict and reports it signal by signal.",
+    can_subset=True,
+)
+def watchdog(context: dg.AssetCheckExecutionContext, deployment: Deployment) -> Iterator[dg.AssetCheckResult]:
+    """Yield the verdict's whole and its signals as check results."""
+    verdict = _judge(deployment, parse_day(context.partition_key))
+    for result in (_whole(verdict), *map(_result, verdict.signals)):
+        if dg.AssetCheckKey(result.asset_key, result.check_name) in context.selected_asset_check_keys:
+            yield result
+
+
+@declared
+def _judge(deployment: Deployment, day: date) -> Verdict:
+    with writing(deployment.engine()) as connection:
+        lock_days(connection)
+        counts = read_days(connection, day - (HISTORY_DAYS - 1) * ONE_DAY, day)
+        verdict = evaluate(counts, day, deployment.settings().thresholds)
+        write_verdict(connection, verdict)
+    return verdict
+
+
+def _severity(status: Status) -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity.WARN if status is Status.INSUFFICIENT_DATA else dg.AssetCheckSeverity.ERROR
+
+
+def _whole(verdict: Verdict) -> dg.AssetCheckResult:
+    table = markdown_table(
+        ("touch", "signal", "status", "reason", "x", "n", "rate", "limit"),
+        (
+            (
+                signal.touch,
+                signal.name,
+                signal.status,
+                signal.reason,
+                signal.x,
+                signal.n,
+                signal.rate,
+                signal.limit,
+            )
+            for signal in verdict.signals
+        ),
+    )
+    return dg.AssetCheckResult(
+        asset_key="daily_counts",
+        check_name=WATCHDOG,
+        passed=verdict.status is Status.HEALTHY,
+        severity=_severity(verdict.status),
+        description=verdict.reason.means,
+        metadata={
+            "status": verdict.status.value,
+            "reason": verdict.reason.value,
+            "next_step": verdict.reason.next_step,
+            "signals": dg.MetadataValue.md(table),
+        },
+    )
+
+
+def _result(signal: Signal) -> dg.AssetCheckResult:
+    is_whole = signal.touch is Scope.BOTH
+    figures = {
+        name: getattr(signal, name)
+        for name in ("x", "n", "rate", "expected", "limit", "bound", "sees", "window_days")
+        if getattr(signal, name) is not None
+    }
+    return dg.AssetCheckResult(
+        asset_key="daily_counts" if is_whole else _asset_of(signal.name, signal.touch),
+        check_name=signal.name.value if is_whole else _check_name(signal.name, signal.touch),
+        passed=signal.status is Status.HEALTHY,
+        severity=_severity(signal.status),
+        description=signal.reason.means,
+        metadata={
+            "status": signal.status.value,
+            "reason": signal.reason.value,
+            "next_step": signal.reason.next_step,
+            **figures,
+        },
+    )

@@ -1,0 +1,42 @@
+"""The Dagster instance that runs are recorded on."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.instance.ref import InstanceRef
+
+from ops_pipeline.contract.errors import OpsError, as_declared
+from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.shipped import shipped
+
+
+@contextmanager
+def configured_instance() -> Iterator[dg.DagsterInstance]:
+    """Yield the instance of DAGSTER_HOME, or without one the instance of the shipped `dagster.yaml`.
+
+    Raises OpsError `dagster_storage_unavailable`, or `invalid_env` for a DSN that cannot work.
+    """
+    with tempfile.TemporaryDirectory(prefix="ops_pipeline_") as scratch:
+        instance = _open(Path(os.environ.get("DAGSTER_HOME") or scratch))
+        with instance:
+            yield instance
+
+
+def _open(home: Path) -> dg.DagsterInstance:
+    has_settings = (home / "dagster.yaml").exists()
+    try:
+        instance = dg.DagsterInstance.from_ref(
+            InstanceRef.from_dir(str(home), config_dir=str(home if has_settings else shipped("dagster.yaml").parent))
+        )
+        instance.get_runs_count()
+    except Exception as error:  # noqa: BLE001 - whatever the storage's driver raises
+        failure = as_declared(error)
+    else:
+        return instance
+    if failure.reason is Reason.INVALID_ENV:
+        raise failure
+    raise OpsError(Reason.DAGSTER_STORAGE_UNAVAILABLE, cause=failure.reason)

@@ -1,0 +1,115 @@
+"""Turn exit 2 of a scheduled ops_daily into 0 where, and only where, its log proves insufficient data alone."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ops_pipeline.contract.lines import ExitCode, Line, LineName, emit
+from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.vocabulary import Label
+from ops_pipeline.health.verdict import Status
+from ops_pipeline.tools.command import Command
+
+_EPILOG = """lines:
+  ops_ci_normalize status=ok reason=exit_0
+  ops_ci_normalize status=normalized reason=insufficient_data      (exit 2 became 0)
+  ops_ci_normalize status=fail reason=unexpected_exit_2            (exit 2 stays)
+  ops_ci_normalize status=fail reason=exit_<n>                     (exit <n> stays)
+  ops_ci_normalize status=fail reason=log_missing                  (exit 0 becomes 1: nothing proves that it ran)
+  ops_ci_normalize status=skip reason=not_schedule                 (the exit code passes through)
+
+exit codes:
+  0    ok, or normalized
+  <n>  the exit code that was given, wherever the log does not prove that it may be 0
+
+example:
+  ops-pipeline ops_daily --mode=prod >ops_daily.log; ops-pipeline ops_ci_normalize --exit-code $? --log-file ops_daily.log
+"""
+
+SCHEDULE = "schedule"
+_MAX_EXIT_CODE = 255
+_VALUE = r"[a-z0-9_.:,+-]+"
+_WATCHDOG = re.compile(
+    rf"{LineName.OPS_DAILY_WATCHDOG}"
+    rf" status=(?P<status>{'|'.join(Status)}) reason={_VALUE}(?: [a-z][a-z0-9_]*={_VALUE})*"
+)
+
+
+def proves_insufficient_data(lines: Iterable[str]) -> bool:
+    """Return whether the last watchdog line parses whole and says insufficient_data, and none says unhealthy."""
+    status = None
+    for line in lines:
+        if Status.UNHEALTHY in line:
+            return False
+        if LineName.OPS_DAILY_WATCHDOG in line:
+            match = _WATCHDOG.fullmatch(line)
+            status = match["status"] if match else None
+    return status == Status.INSUFFICIENT_DATA
+
+
+def _exit_code(text: str) -> int:
+    code = int(text) if re.fullmatch(r"[0-9]{1,3}", text, flags=re.ASCII) else -1
+    if not 0 <= code <= _MAX_EXIT_CODE:
+        raise argparse.ArgumentTypeError
+    return code
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--exit-code", type=_exit_code, required=True, metavar="N", help="how ops_daily ended")
+    parser.add_argument("--log-file", type=Path, required=True, metavar="FILE", help="what ops_daily printed")
+    parser.add_argument(
+        "--event",
+        default=os.environ.get("GITHUB_EVENT_NAME", ""),
+        help="what started the run (default: GITHUB_EVENT_NAME); only 'schedule' is ever normalised",
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    code: int = arguments.exit_code
+    status, reason = _decide(code, arguments.log_file, arguments.event)
+    emit(Line(LineName.OPS_CI_NORMALIZE, status=status, reason=reason), as_json=arguments.json)
+    if reason is Reason.LOG_MISSING:
+        return code or ExitCode.FAILED
+    return ExitCode.OK if reason is Reason.INSUFFICIENT_DATA else code
+
+
+def _decide(code: int, log_file: Path, event: str) -> tuple[Label, Reason | Label]:
+    if event != SCHEDULE:
+        return Label("skip"), Reason.NOT_SCHEDULE
+    if code not in (ExitCode.OK, ExitCode.NOT_HEALTHY):
+        return Label("fail"), Label(f"exit_{code}")
+    try:
+        # An undecodable byte becomes a character that no watchdog line has.
+        with log_file.open(encoding="utf-8", errors="replace", newline="\n") as log:
+            is_proven = proves_insufficient_data(line.rstrip("\r\n") for line in log)
+    except OSError:
+        return Label("fail"), Reason.LOG_MISSING
+    if code == ExitCode.OK:
+        return Label("ok"), Reason.EXIT_0
+    if is_proven:
+        return Label("normalized"), Reason.INSUFFICIENT_DATA
+    return Label("fail"), Reason.UNEXPECTED_EXIT_2
+
+
+_command = Command(
+    name="ops_ci_normalize",
+    line=LineName.OPS_CI_NORMALIZE,
+    description="Keep a scheduled run green when ops_daily merely had too little data to judge.",
+    epilog=_EPILOG,
+    add_arguments=_add_arguments,
+    run=_run,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    return _command.main(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Is production configured? Names only, standard library only."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from ops_pipeline.contract import environment
+from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.lines import ExitCode, Line, LineName, emit
+from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.vocabulary import Label
+from ops_pipeline.tools.command import Command
+
+_EPILOG = """lines:
+  prod_config status=ok required=<n>
+  prod_config status=not_configured reason=prod_not_configured missing=<NAME,...>   (--mode=ci only)
+  prod_config status=fail reason=missing_env missing=<NAME,...>
+  prod_config status=fail reason=invalid_env invalid=<NAME,...>
+  prod_config status=fail reason=invalid_config
+
+exit codes:
+  0  everything required is set and plausible, or, with --mode=ci, nothing is set at all
+  1  something is missing or cannot work
+
+example:
+  ops-pipeline prod_config_contract --mode=prod_required
+"""
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--mode",
+        choices=("prod_required", "ci"),
+        default="prod_required",
+        help="prod_required: all required names must be set; ci: setting none of them is fine too",
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    missing = environment.missing_names()
+    if arguments.mode == "ci" and not environment.is_prod_configured():
+        line = Line(
+            LineName.PROD_CONFIG,
+            status=Label("not_configured"),
+            reason=Reason.PROD_NOT_CONFIGURED,
+            missing=missing,
+        )
+        emit(line, as_json=arguments.json)
+        return ExitCode.OK
+    if missing:
+        raise OpsError(Reason.MISSING_ENV, missing=missing)
+    if invalid := environment.invalid_names():
+        raise OpsError(Reason.INVALID_ENV, invalid=invalid)
+    environment.config()
+    line = Line(LineName.PROD_CONFIG, status=Label("ok"), required=len(environment.REQUIRED))
+    emit(line, as_json=arguments.json)
+    return ExitCode.OK
+
+
+_command = Command(
+    name="prod_config_contract",
+    line=LineName.PROD_CONFIG,
+    description="Check that production is configured, without connecting anywhere. Prints names, never values.",
+    epilog=_EPILOG,
+    add_arguments=_add_arguments,
+    run=_run,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    return _command.main(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

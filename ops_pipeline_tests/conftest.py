@@ -1,0 +1,78 @@
+"""One real PostgreSQL for the whole session, and a fresh database for each test."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from sqlalchemy import Engine
+
+from ops_pipeline.contract.environment import Name
+from ops_pipeline.contract.vocabulary import Label
+from ops_pipeline.store.embedded import EmbeddedServer, embedded_server
+from ops_pipeline.store.migrate import apply_migrations
+
+settings.register_profile("ops", deadline=None, derandomize=True)
+settings.load_profile("ops")
+
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of one test's own."""
+
+    dsn: str
+    engine: Engine
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[EmbeddedServer]:
+    # Not pytest's own folder: that one is private to this user, and as root the server runs as another.
+    with tempfile.TemporaryDirectory(prefix="ops_pipeline_tests_", ignore_cleanup_errors=True) as folder:
+        with embedded_server(Path(folder) / "pg") as running:
+            running.create_database(Label("bootstrapped"))
+            apply_migrations(running.engine("bootstrapped"))
+            yield running
+
+
+@pytest.fixture
+def new_database(server: EmbeddedServer) -> Iterator[Callable[[str], Database]]:
+    """Make databases from a template; they are dropped after the test."""
+    made: list[Label] = []
+
+    def make(template: str) -> Database:
+        name = Label(f"test_{next(_numbers)}")
+        server.create_database(name, template)
+        made.append(name)
+        return Database(server.dsn(name), server.engine(name))
+
+    yield make
+    for name in made:
+        server.drop_database(name, even_in_use=True)
+
+
+@pytest.fixture
+def database(new_database: Callable[[str], Database]) -> Database:
+    """A fresh database that has been bootstrapped."""
+    return new_database("bootstrapped")
+
+
+@pytest.fixture
+def empty_database(new_database: Callable[[str], Database]) -> Database:
+    """A fresh database without any table."""
+    return new_database("template1")
+
+
+@pytest.fixture(autouse=True)
+def _no_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test says itself what is configured."""
+    for name in Name:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.delenv("GITHUB_EVENT_NAME", raising=False)
