@@ -19,7 +19,8 @@ if context.is_offline_mode():
         context.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
         context.run_migrations()
 elif connection is None:
-    raise SystemExit("Run migrations with: ops-pipeline db_bootstrap apply_migrations")
+    context.config.print_stdout("Run migrations with: ops-pipeline db_bootstrap apply_migrations")
+    raise SystemExit(1)
 else:
     connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
     connection.commit()

@@ -34,11 +34,13 @@ class Database:
 @pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedServer]:
     # Not pytest's own folder: that one is private to this user, and as root the server runs as another.
-    with tempfile.TemporaryDirectory(prefix="ops_pipeline_tests_", ignore_cleanup_errors=True) as folder:
-        with embedded_server(Path(folder) / "pg") as running:
-            running.create_database(Label("bootstrapped"))
-            apply_migrations(running.engine("bootstrapped"))
-            yield running
+    with (
+        tempfile.TemporaryDirectory(prefix="ops_pipeline_tests_", ignore_cleanup_errors=True) as folder,
+        embedded_server(Path(folder) / "pg") as running,
+    ):
+        running.create_database(Label("bootstrapped"))
+        apply_migrations(running.engine("bootstrapped"))
+        yield running
 
 
 @pytest.fixture

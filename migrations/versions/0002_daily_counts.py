@@ -30,7 +30,8 @@ def upgrade() -> None:
     """)
     op.execute("""
         COMMENT ON TABLE ops.daily_counts IS
-        'Events of one (UTC day, touch, outcome, reason, segment). A day that was rolled up has at least its rows for delivered, be they 0.'
+        'Events of one (UTC day, touch, outcome, reason, segment). '
+        'A day that was rolled up has rows for delivered.'
     """)
 
 

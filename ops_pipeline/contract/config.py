@@ -21,8 +21,9 @@ HISTORY_DAYS = 91
 
 
 def _is_between(number: object, low: float, high: float) -> bool:
-    is_number = isinstance(number, int | float) and not isinstance(number, bool)
-    return is_number and math.isfinite(number) and low < number < high  # type: ignore[arg-type]
+    if not isinstance(number, int | float) or isinstance(number, bool):
+        return False
+    return math.isfinite(number) and low < number < high
 
 
 def _is_whole_between(number: object, low: int, high: int) -> bool:

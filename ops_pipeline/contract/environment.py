@@ -36,7 +36,7 @@ MEANING = {
     Name.OPS_EVENTS_RELATION: "The table or view with the event contract's columns, as schema.name.",
     Name.OPS_CONFIG: "Path of a TOML file with thresholds, windows, taxonomy and privacy settings.",
     Name.OPS_FIRST_DAY: "First day (UTC) that can be asked for, as YYYY-MM-DD.",
-    Name.OPS_DEBUG: "Set to 1 to see a failure's details on your own terminal; ignored where production is configured.",
+    Name.OPS_DEBUG: "Set to 1 to see a failure's details on your terminal; ignored where production is configured.",
 }
 
 DEFAULT = {

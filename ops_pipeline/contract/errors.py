@@ -72,6 +72,8 @@ def reason_of(error: BaseException) -> Reason:
     if state is not None:
         return _SQLSTATES.get(state) or _SQLSTATES.get(state[:2]) or Reason.DB_ERROR
     kinds = {cls.__name__ for cls in (*type(error).__mro__, *type(getattr(error, "orig", None)).__mro__)}
+    if "DagsterExecutionInterruptedError" in kinds:
+        return Reason.INTERRUPTED
     if kinds & {"ConnectionTimeout", "OperationalError", "DagsterPostgresException"}:
         # Without a SQLSTATE the server never answered: the drivers raise this while connecting or when cut off.
         return Reason.DB_CONNECT_FAILED

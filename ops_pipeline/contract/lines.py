@@ -1,7 +1,7 @@
 """Lines that cannot carry text: the one way in which anything is said to an operator.
 
-A line is `<name> key=value ...`. A value is a number, an ISO date, a member of an enum declared in code, a `Label`, an
-SQLSTATE, or a group of those; there is no way to put other text in. This module is the only one that prints.
+A line is `<name> key=value ...`. A value is a number, an ISO date, a member of an enum declared in code, a `Label`,
+an SQLSTATE, or a group of those; there is no way to put other text in. This module is the only one that prints.
 """
 
 from __future__ import annotations

@@ -245,8 +245,7 @@ class Reason(StrEnum):
     )
     EVENTS_RELATION_INVALID = (
         "events_relation_invalid",
-        "The relation lacks a column of the event contract, has one of another type, or holds a touch or "
-        "outcome that is no word of the contract.",
+        "A column of the event contract is missing or of another type, or a touch or outcome is no word of it.",
         "Compare the view with docs/connect-your-database.md.",
     )
 

@@ -93,6 +93,7 @@ class Label(str):
     __slots__ = ()
 
     def __new__(cls, text: str) -> Label:
+        """Return `text` as a label."""
         if not is_label(text):
             raise ValueError("not a label")
         return super().__new__(cls, text)
@@ -104,6 +105,7 @@ class SqlState(str):
     __slots__ = ()
 
     def __new__(cls, text: str) -> SqlState:
+        """Return `text` as an SQLSTATE."""
         if not _SQLSTATE.match(text):
             raise ValueError("not an SQLSTATE")
         return super().__new__(cls, text)

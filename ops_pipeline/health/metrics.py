@@ -130,7 +130,7 @@ def delivered_totals(days: Sequence[DayCounts], as_of: date, windows: Sequence[i
 def hold_suppression_rates(
     days: Sequence[DayCounts], as_of: date, windows: Sequence[int]
 ) -> tuple[HoldSuppressionRate, ...]:
-    """Return hold, suppression and failure per window and touch, for `as_of` alone (window 1) and each of `windows`."""
+    """Return hold, suppression and failure per touch, for `as_of` alone (window 1) and each of `windows`."""
     found = []
     for window_days in (1, *windows):
         window = WindowCounts(days, as_of, window_days)

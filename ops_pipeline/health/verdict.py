@@ -11,7 +11,7 @@ from ops_pipeline.contract.vocabulary import Scope
 
 
 class Status(StrEnum):
-    """Is delivery healthy, unhealthy, or is there too little data to say?"""
+    """The answer: delivery is healthy, unhealthy, or there is too little data to say."""
 
     HEALTHY = "healthy"
     INSUFFICIENT_DATA = "insufficient_data"

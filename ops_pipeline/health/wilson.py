@@ -1,6 +1,6 @@
 """Wilson's score bounds, and the power of a test that uses them.
 
-Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927) 209-212.
+Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
 The lower bound of x/n exceeds a limit exactly where the score test of that limit rejects, which gives the power below.
 """
 
@@ -40,6 +40,6 @@ def visible_above(limit: float, n: int, confidence: float, power: float) -> floa
 
 
 def visible_below(limit: float, n: int, confidence: float, power: float) -> float | None:
-    """Return the largest true proportion whose upper bound stays under `limit` with probability `power`, else None."""
+    """Return the largest true proportion whose upper bound is under `limit` with probability `power`, else None."""
     mirrored = visible_above(1 - limit, n, confidence, power)
     return None if mirrored is None else 1 - mirrored

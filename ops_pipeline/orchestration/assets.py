@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import date
+from typing import TypeVar
 
 import dagster as dg
 from sqlalchemy import Connection, Table
@@ -23,9 +24,13 @@ from ops_pipeline.store import results, schema
 from ops_pipeline.store.daily_counts import lock_days, read_days
 from ops_pipeline.store.engine import writing
 
+DIGITS = 6
+"""Decimals of a rate in the UI."""
+GROUP = "delivery_health"
 OWNERS = ["team:delivery-operations"]
 KINDS = {"postgres", "python"}
 
+Computed = TypeVar("Computed")
 Figures = Mapping[str, int | float | str | None]
 
 
@@ -58,14 +63,14 @@ def _number(value: int | float | str) -> dg.MetadataValue:
         case int():
             return dg.MetadataValue.int(value)
         case float():
-            return dg.MetadataValue.float(value)
+            return dg.MetadataValue.float(round(value, DIGITS))
         case _:
             return dg.MetadataValue.text(value)
 
 
 @dg.asset(
     partitions_def=utc_days,
-    group_name="rollup",
+    group_name=GROUP,
     kinds=KINDS,
     owners=OWNERS,
     metadata=_table_metadata(schema.daily_counts),
@@ -74,7 +79,7 @@ def _number(value: int | float | str) -> dg.MetadataValue:
         "events relation. Days that were never counted and that a verdict looks back on are counted with it."
     ),
 )
-def daily_counts(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult:
+def daily_counts(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult[None]:
     """Count the day's events."""
     day = parse_day(context.partition_key)
     rolled_up = _roll_up(deployment, day)
@@ -106,9 +111,9 @@ def _roll_up(deployment: Deployment, day: date) -> RolledUp:
 def _compute(
     deployment: Deployment,
     day: date,
-    compute: Callable[[list[DayCounts], date, tuple[int, ...]], results.Computed],
-    write: Callable[[Connection, date, results.Computed], None],
-) -> results.Computed:
+    compute: Callable[[list[DayCounts], date, tuple[int, ...]], Computed],
+    write: Callable[[Connection, date, Computed], None],
+) -> Computed:
     """Compute the day's figures from the stored counts, and replace what was stored of them."""
     with writing(deployment.engine()) as connection:
         lock_days(connection)
@@ -121,13 +126,13 @@ def _compute(
 @dg.asset(
     partitions_def=utc_days,
     deps=[daily_counts],
-    group_name="metrics",
+    group_name=GROUP,
     kinds=KINDS,
     owners=OWNERS,
     metadata=_table_metadata(schema.delivered_totals),
     description="Deliveries of the day and of each window that ends with it, per touch and over both.",
 )
-def delivered_totals(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult:
+def delivered_totals(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult[None]:
     """Compute deliveries from the daily counts."""
     day = parse_day(context.partition_key)
     totals = _compute(deployment, day, compute_totals, results.write_delivered_totals)
@@ -153,13 +158,13 @@ def delivered_totals(context: dg.AssetExecutionContext, deployment: Deployment) 
 @dg.asset(
     partitions_def=utc_days,
     deps=[daily_counts],
-    group_name="metrics",
+    group_name=GROUP,
     kinds=KINDS,
     owners=OWNERS,
     metadata=_table_metadata(schema.hold_suppression_rates),
     description="Hold, suppression and failure rates of the day and of each window that ends with it, per touch.",
 )
-def hold_suppression_rates(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult:
+def hold_suppression_rates(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult[None]:
     """Compute rates from the daily counts."""
     day = parse_day(context.partition_key)
     rates = _compute(deployment, day, compute_rates, results.write_hold_suppression_rates)
@@ -200,13 +205,13 @@ def hold_suppression_rates(context: dg.AssetExecutionContext, deployment: Deploy
 @dg.asset(
     partitions_def=utc_days,
     deps=[daily_counts],
-    group_name="metrics",
+    group_name=GROUP,
     kinds=KINDS,
     owners=OWNERS,
     metadata=_table_metadata(schema.second_touch_summaries),
     description="The second touch's whole funnel, with every reason, for the day and each window that ends with it.",
 )
-def second_touch_summaries(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult:
+def second_touch_summaries(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult[None]:
     """Compute the second touch's funnel from the daily counts."""
     day = parse_day(context.partition_key)
     summaries = _compute(deployment, day, compute_summaries, results.write_second_touch_summaries)

@@ -15,6 +15,7 @@ from ops_pipeline.contract.environment import config
 from ops_pipeline.contract.errors import declared
 from ops_pipeline.contract.vocabulary import Scope, Touch
 from ops_pipeline.health import Signal, SignalName, Status, Verdict, evaluate
+from ops_pipeline.orchestration.assets import DIGITS
 from ops_pipeline.orchestration.partitions import utc_days
 from ops_pipeline.orchestration.resources import Deployment
 from ops_pipeline.report.tables import markdown_table
@@ -90,8 +91,9 @@ _specs = [
 def watchdog(context: dg.AssetCheckExecutionContext, deployment: Deployment) -> Iterator[dg.AssetCheckResult]:
     """Yield the verdict's whole and its signals as check results."""
     verdict = _judge(deployment, parse_day(context.partition_key))
+    selected = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
     for result in (_whole(verdict), *map(_result, verdict.signals)):
-        if dg.AssetCheckKey(result.asset_key, result.check_name) in context.selected_asset_check_keys:
+        if (result.asset_key, result.check_name) in selected:
             yield result
 
 
@@ -144,7 +146,7 @@ def _whole(verdict: Verdict) -> dg.AssetCheckResult:
 def _result(signal: Signal) -> dg.AssetCheckResult:
     is_whole = signal.touch is Scope.BOTH
     figures = {
-        name: getattr(signal, name)
+        name: round(getattr(signal, name), DIGITS)
         for name in ("x", "n", "rate", "expected", "limit", "bound", "sees", "window_days")
         if getattr(signal, name) is not None
     }

@@ -9,7 +9,7 @@ from ops_pipeline.contract.environment import Name, required_value
 from ops_pipeline.store.engine import events_engine, ops_engine
 
 
-class Deployment(dg.ConfigurableResource):
+class Deployment(dg.ConfigurableResource[None]):
     """The databases and settings of this deployment, as the environment names them."""
 
     def engine(self) -> Engine:

@@ -20,6 +20,6 @@ class OpsDagsterStorage(DagsterPostgresStorage):
         """Return the storage that `dagster.yaml` describes. Raises OpsError `invalid_env` for an unusable DSN."""
         return cls(
             postgres_url=dagster_url(pg_url_from_config(config_value)),
-            should_autocreate_tables=config_value.get("should_autocreate_tables", True),
+            should_autocreate_tables=bool(config_value.get("should_autocreate_tables", True)),
             inst_data=inst_data,
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 from ops_pipeline.contract.lines import Line, LineName, Snapshot
-from ops_pipeline.contract.vocabulary import Label
+from ops_pipeline.contract.vocabulary import Label, Scope
 from ops_pipeline.health.metrics import DeliveredTotal, HoldSuppressionRate, Metrics, SecondTouchSummary
 from ops_pipeline.health.verdict import Signal, Status, Verdict
 
@@ -43,7 +43,7 @@ def watchdog_line(verdict: Verdict) -> Line:
 
 def _totals(metrics: Metrics, window_days: int) -> Line:
     totals = {total.touch: total for total in metrics.totals if total.window_days == window_days}
-    both, first, second = totals["both"], totals["first"], totals["second"]
+    both, first, second = totals[Scope.BOTH], totals[Scope.FIRST], totals[Scope.SECOND]
     return Line(
         LineName.OPS_DAILY_TOTALS,
         as_of=metrics.as_of,

@@ -100,7 +100,7 @@ def _forget_dead_users(list_path: Path) -> None:
 
 @contextmanager
 def _signals_deferred() -> Iterator[None]:
-    """Hold back Ctrl-C and SIGTERM while the server starts or stops: either would leave it running without an owner."""
+    """Hold back Ctrl-C and SIGTERM while the server starts or stops, or it could be left running without an owner."""
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield

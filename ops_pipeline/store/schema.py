@@ -117,8 +117,8 @@ daily_counts = Table(
     Column("segment", Text, _label("segment")),
     *_counts("events"),
     UniqueConstraint("utc_day", "touch", "outcome", "reason", "segment", postgresql_nulls_not_distinct=True),
-    comment="Events of one (UTC day, touch, outcome, reason, segment). A day that was rolled up has at least its "
-    "rows for delivered, be they 0.",
+    comment="Events of one (UTC day, touch, outcome, reason, segment). "
+    "A day that was rolled up has rows for delivered.",
 )
 
 delivered_totals = Table(

@@ -28,7 +28,8 @@ exit codes:
   <n>  the exit code that was given, wherever the log does not prove that it may be 0
 
 example:
-  ops-pipeline ops_daily --mode=prod >ops_daily.log; ops-pipeline ops_ci_normalize --exit-code $? --log-file ops_daily.log
+  ops-pipeline ops_daily --mode=prod >ops_daily.log
+  ops-pipeline ops_ci_normalize --exit-code $? --log-file ops_daily.log
 """
 
 SCHEDULE = "schedule"

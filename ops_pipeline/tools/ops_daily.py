@@ -71,7 +71,6 @@ def _run(arguments: argparse.Namespace) -> int:
         environment.config()
         _emit_mode(STRICT, Reason.PROD_CONFIGURED, as_json=arguments.json)
         return run_day(day, as_json=arguments.json)
-    check_askable(day, first=environment.first_day())
     _emit_mode(SMOKE, Reason.PROD_NOT_CONFIGURED, as_json=arguments.json)
     run_smoke(day, arguments.data_dir, as_json=arguments.json)
     return ExitCode.OK
@@ -88,6 +87,7 @@ def run_smoke(day: date, folder: Path | None, *, as_json: bool) -> None:
     from ops_pipeline.store.migrate import apply_migrations
 
     with demo_database(folder or DEFAULT_FOLDER) as demo:
+        check_askable(day, first=environment.first_day())
         apply_migrations(ops_engine())
         load_sample(demo)
         run_day(day, as_json=as_json)

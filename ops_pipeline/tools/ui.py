@@ -105,17 +105,16 @@ def _served(home: Path, port: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     processes: list[subprocess.Popen[bytes]] = []
     try:
         for command in commands:
-            processes.append(
-                subprocess.Popen(  # noqa: S603 - our own modules, our own arguments
-                    [sys.executable, "-m", *command],
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    # Ctrl-C reaches this process alone, which then ends the others in order.
-                    start_new_session=True,
-                )
+            process = subprocess.Popen(  # noqa: S603 - our own modules, our own arguments
+                [sys.executable, "-m", *command],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                # Ctrl-C reaches this process alone, which then ends the others in order.
+                start_new_session=True,
             )
+            processes.append(process)
         yield processes
     finally:
         for process in reversed(processes):

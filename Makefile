@@ -1,0 +1,44 @@
+# Every target makes what it needs: .venv is installed on first use and again when the pinned packages change.
+PYTHON ?= python3
+BIN := .venv/bin
+PORT ?= 3000
+
+.DEFAULT_GOAL := help
+.PHONY: help demo ui test check lock clean
+
+help: ## say what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+
+.venv/installed: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed: make PYTHON=python3.12 ...")'
+	@echo "Installing into .venv (once; a minute or two)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: .venv/installed ## the whole way once: embedded PostgreSQL, sample traffic, one day's lines
+	@$(BIN)/ops-pipeline demo
+	@echo "Look at it in the browser: make ui"
+
+ui: .venv/installed ## the Dagster UI on the demo database, until Ctrl-C (PORT=3000)
+	@echo "Starting; then open http://127.0.0.1:$(PORT) (stop with Ctrl-C)"
+	@$(BIN)/ops-pipeline ui --port=$(PORT)
+
+test: .venv/installed ## the whole test suite on a real PostgreSQL
+	@$(BIN)/python -m pytest
+
+check: .venv/installed ## format, lint, types, layers
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo --no-cache
+	@$(BIN)/python docs/generate_reference.py --check
+
+lock: .venv/installed ## pin every package anew, with hashes
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-emit-package ops-pipeline --no-annotate \
+		--custom-compile-command "make lock" --upgrade --output-file requirements.lock pyproject.toml
+
+clean: ## remove what the targets made, the demo's database included
+	@rm -rf .venv .ops_pipeline .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,258 @@
+"""The rollup: events to daily counts, whole days at a time, and no text of the source ever travels."""
+
+from __future__ import annotations
+
+import threading
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, text
+
+from ops_pipeline.contract.config import Config, Privacy
+from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.vocabulary import Taxonomy
+from ops_pipeline.events.rollup import RolledUp, roll_up, roll_up_day
+from ops_pipeline.store.daily_counts import read_days
+from ops_pipeline_tests.conftest import Database
+
+DAY = date(2026, 11, 7)
+FIRST = date(2026, 10, 1)
+EVENTS = "ops.delivery_events"
+
+# A relation that takes anything, as an application's own view can give anything.
+LOOSE = """
+    CREATE TABLE public.loose (
+        occurred_at timestamptz, touch text, outcome text, reason varchar(200), segment text
+    )
+"""
+
+
+def _insert(connection: Connection, relation: str, *rows: tuple[str | None, ...]) -> None:
+    statement = text(f"INSERT INTO {relation} VALUES (:a, :b, :c, :d, :e)")  # noqa: S608 - the test's own names
+    connection.execute(statement, [dict(zip("abcde", row, strict=True)) for row in rows])
+
+
+def _roll_up(database: Database, relation: str = EVENTS, day: date = DAY, config: Config | None = None) -> RolledUp:
+    return roll_up_day(database.engine, database.engine, relation, day, first_day=FIRST, config=config or Config())
+
+
+def _counts(database: Database, day: date = DAY) -> dict[tuple[str, str, str | None], int]:
+    with database.engine.connect() as connection:
+        (counts,) = read_days(connection, day, day)
+    return {key: events for key, events in counts.counts.items() if events}
+
+
+def _segments(database: Database) -> dict[str | None, int]:
+    with database.engine.connect() as connection:
+        rows = connection.execute(
+            text("SELECT segment, sum(events) FROM ops.daily_counts WHERE events > 0 GROUP BY segment")
+        )
+        return {segment: int(events) for segment, events in rows}
+
+
+@pytest.fixture
+def loose(database: Database) -> Database:
+    """A database whose relation `public.loose` takes anything."""
+    with database.engine.begin() as connection:
+        connection.execute(text(LOOSE))
+    return database
+
+
+def test_a_day_begins_and_ends_at_midnight_utc(database: Database) -> None:
+    with database.engine.begin() as connection:
+        _insert(
+            connection,
+            EVENTS,
+            ("2026-11-06 23:59:59.999999+00", "first", "delivered", None, None),
+            ("2026-11-07 00:00:00+00", "first", "delivered", None, None),
+            ("2026-11-08 01:59:59+02", "first", "delivered", None, None),
+            ("2026-11-08 00:00:00+00", "first", "delivered", None, None),
+        )
+    _roll_up(database)
+    assert _counts(database) == {("first", "delivered", None): 2}
+
+
+def test_days_never_counted_before_are_counted_with_the_day_asked_for(database: Database) -> None:
+    with database.engine.begin() as connection:
+        _insert(connection, EVENTS, ("2026-10-20 12:00+00", "first", "delivered", None, None))
+    first = _roll_up(database)
+    assert (first.days[0], first.days[-1], first.events) == (FIRST, DAY, 1)
+    assert _roll_up(database).days == (DAY,)
+
+
+def test_a_day_without_events_is_known_to_have_none(database: Database) -> None:
+    _roll_up(database)
+    with database.engine.connect() as connection:
+        days = read_days(connection, FIRST, DAY)
+    assert [day.day for day in days] == [FIRST + timedelta(days=n) for n in range((DAY - FIRST).days + 1)]
+    assert all(set(day.counts.values()) == {0} for day in days)
+
+
+def test_late_events_are_found_when_the_day_is_done_again(database: Database) -> None:
+    for expected in (1, 2):
+        with database.engine.begin() as connection:
+            _insert(connection, EVENTS, ("2026-11-07 12:00+00", "first", "delivered", None, None))
+        _roll_up(database)
+        assert _counts(database) == {("first", "delivered", None): expected}
+
+
+def test_counts_outlive_the_events_they_were_made_of(database: Database) -> None:
+    with database.engine.begin() as connection:
+        _insert(connection, EVENTS, ("2026-11-07 12:00+00", "first", "delivered", None, None))
+    _roll_up(database)
+    with database.engine.begin() as connection:
+        connection.execute(text("TRUNCATE ops.delivery_events"))
+    assert _roll_up(database).kept == (DAY,)
+    assert _counts(database) == {("first", "delivered", None): 1}
+
+
+def test_what_is_no_label_not_declared_or_missing_is_counted_and_never_repeated(loose: Database) -> None:
+    noon = "2026-11-07 12:00+00"
+    with loose.engine.begin() as connection:
+        _insert(
+            connection,
+            "public.loose",
+            (noon, "first", "held", "someone@example.org", None),
+            (noon, "first", "held", "+49 170 1234567", None),
+            (noon, "first", "held", "my_own_reason", None),
+            (noon, "first", "held", None, None),
+            (noon, "first", "held", "", None),
+            (noon, "first", "held", "rate_limited", None),
+            (noon, "first", "acknowledged", "rate_limited", None),
+            (noon, "first", "acknowledged", "positive", None),
+            (noon, "first", "delivered", "rate_limited", None),
+        )
+    _roll_up(loose, "public.loose")
+    assert _counts(loose) == {
+        ("first", "held", "invalid_label"): 2,
+        ("first", "held", "undeclared"): 1,
+        ("first", "held", "missing_reason"): 2,
+        ("first", "held", "rate_limited"): 1,
+        ("first", "acknowledged", "undeclared"): 1,
+        ("first", "acknowledged", "positive"): 1,
+        ("first", "delivered", None): 1,
+    }
+
+
+def test_a_deployment_counts_the_reasons_that_it_declares(loose: Database) -> None:
+    with loose.engine.begin() as connection:
+        _insert(connection, "public.loose", ("2026-11-07 12:00+00", "first", "held", "my_own_reason", None))
+    _roll_up(loose, "public.loose", config=Config(taxonomy=Taxonomy(held=("my_own_reason",))))
+    assert _counts(loose) == {("first", "held", "my_own_reason"): 1}
+
+
+def test_a_segment_with_too_many_labels_is_an_identifier_in_disguise(loose: Database) -> None:
+    with loose.engine.begin() as connection:
+        rows = [("2026-11-07 12:00+00", "first", "delivered", None, f"user_{n}") for n in range(51)]
+        _insert(connection, "public.loose", *rows)
+        _insert(connection, "public.loose", ("2026-11-06 12:00+00", "first", "delivered", None, "email"))
+    _roll_up(loose, "public.loose")
+    # The other day keeps its segment.
+    assert _segments(loose) == {"not_a_segment": 51, "email": 1}
+    _roll_up(loose, "public.loose", config=Config(privacy=Privacy(max_segments=51)))
+    assert len(_segments(loose)) == 52
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(
+    reason=st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=60),
+    segment=st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=60),
+)
+def test_whatever_stands_in_reason_and_segment_only_labels_are_stored(
+    loose: Database, reason: str, segment: str
+) -> None:
+    with loose.engine.begin() as connection:
+        connection.execute(text("TRUNCATE public.loose"))
+        _insert(connection, "public.loose", ("2026-11-07 12:00+00", "first", "held", reason, segment))
+    _roll_up(loose, "public.loose")
+    ((_, _, stored),) = _counts(loose)
+    assert stored in {"invalid_label", "undeclared", "missing_reason", *Taxonomy().held}
+
+
+@pytest.mark.parametrize(
+    ("relation", "reason"),
+    [
+        ("ops.no_such_thing", Reason.EVENTS_RELATION_MISSING),
+        ("no_schema.delivery_events", Reason.EVENTS_RELATION_MISSING),
+        ("a.b.c.d", Reason.EVENTS_RELATION_MISSING),
+        ("'; DROP TABLE ops.daily_counts; --", Reason.EVENTS_RELATION_MISSING),
+        ('"', Reason.EVENTS_RELATION_MISSING),
+        ("", Reason.EVENTS_RELATION_MISSING),
+        ("ops.daily_counts", Reason.EVENTS_RELATION_INVALID),
+        ("ops.verdicts_pkey", Reason.EVENTS_RELATION_MISSING),
+    ],
+)
+def test_an_unusable_relation_has_a_reason(database: Database, relation: str, reason: Reason) -> None:
+    with pytest.raises(OpsError) as caught:
+        _roll_up(database, relation)
+    assert caught.value.reason is reason
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        "SELECT now()::timestamp AS occurred_at, 'first' AS touch, 'held' AS outcome, 'x' AS reason, 'y' AS segment",
+        "SELECT now() AS occurred_at, 1 AS touch, 'held' AS outcome, 'x' AS reason, 'y' AS segment",
+        "SELECT now() AS occurred_at, 'first' AS touch, 'held' AS outcome, 'x' AS reason",
+        "SELECT '2026-11-07 12:00+00'::timestamptz AS occurred_at, 'third' AS touch, 'held' AS outcome,"
+        " 'x' AS reason, 'y' AS segment",
+        "SELECT '2026-11-07 12:00+00'::timestamptz AS occurred_at, 'first' AS touch, 'lost' AS outcome,"
+        " 'x' AS reason, 'y' AS segment",
+        "SELECT '2026-11-07 12:00+00'::timestamptz AS occurred_at, 'first' AS touch, 'held' AS outcome,"
+        " (1 / (length('x') - 1))::text AS reason, 'y' AS segment",
+    ],
+)
+def test_a_view_that_breaks_the_contract_has_a_reason_and_changes_nothing(database: Database, view: str) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text(f"CREATE VIEW public.events AS {view}"))
+    with pytest.raises(OpsError) as caught:
+        _roll_up(database, "public.events")
+    assert caught.value.reason is Reason.EVENTS_RELATION_INVALID
+    with database.engine.connect() as connection:
+        assert read_days(connection, FIRST, DAY) == []
+
+
+def test_any_name_that_postgresql_allows_can_be_named(database: Database) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text('CREATE SCHEMA "My ""odd"" schema"'))
+        connection.execute(
+            text('CREATE VIEW "My ""odd"" schema"."per cent % and \\:colon" AS SELECT * FROM ops.delivery_events')
+        )
+        _insert(connection, EVENTS, ("2026-11-07 12:00+00", "first", "delivered", None, None))
+    _roll_up(database, '"My ""odd"" schema"."per cent % and :colon"')
+    assert _counts(database) == {("first", "delivered", None): 1}
+
+
+def test_a_day_done_twice_at_once_is_counted_once(database: Database) -> None:
+    with database.engine.begin() as connection:
+        _insert(connection, EVENTS, *[("2026-11-07 12:00+00", "first", "delivered", None, None)] * 100)
+    barrier, failures = threading.Barrier(4), []
+
+    def run() -> None:
+        barrier.wait()
+        try:
+            roll_up(database.engine, database.engine, EVENTS, [DAY], config=Config())
+        except Exception as error:  # noqa: BLE001 - any failure fails the test
+            failures.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert _counts(database) == {("first", "delivered", None): 100}
+
+
+def test_the_events_are_read_by_one_statement_that_groups(database: Database) -> None:
+    from sqlalchemy import event
+
+    statements: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+    _roll_up(database)
+    reads = [statement for statement in statements if "ops.delivery_events" in statement]
+    assert len(reads) == 1
+    assert "GROUP BY" in reads[0]

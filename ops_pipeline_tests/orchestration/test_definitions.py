@@ -1,0 +1,103 @@
+"""What Dagster is given: names that operators and dashboards rely on, and words that explain them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+import yaml
+
+from ops_pipeline.contract.shipped import shipped
+from ops_pipeline.definitions import definitions
+
+ASSETS = ["daily_counts", "delivered_totals", "hold_suppression_rates", "second_touch_summaries"]
+
+
+@pytest.fixture(scope="module")
+def defs() -> dg.Definitions:
+    """What the code location serves."""
+    return definitions()
+
+
+def test_the_names_are_those_that_are_documented(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    assert sorted(key.to_user_string() for key in graph.get_all_asset_keys()) == ASSETS
+    assert sorted(f"{key.asset_key.to_user_string()}:{key.name}" for key in graph.asset_check_keys) == [
+        "daily_counts:identity_leak",
+        "daily_counts:watchdog",
+        "delivered_totals:delivered_first",
+        "delivered_totals:positive_rate_first",
+        "hold_suppression_rates:hold_rate_first",
+        "hold_suppression_rates:suppression_rate_first",
+        "second_touch_summaries:delivered_second",
+        "second_touch_summaries:hold_rate_second",
+        "second_touch_summaries:positive_rate_second",
+        "second_touch_summaries:suppression_rate_second",
+    ]
+    assert [job.name for job in defs.jobs or []] == ["ops_daily"]
+    assert [schedule.name for schedule in defs.schedules or []] == ["ops_daily_schedule"]
+
+
+@pytest.mark.parametrize("name", ASSETS)
+def test_each_asset_explains_itself_and_is_partitioned_by_utc_day(defs: dg.Definitions, name: str) -> None:
+    node = defs.resolve_asset_graph().get(dg.AssetKey(name))
+    assert isinstance(node.partitions_def, dg.DailyPartitionsDefinition)
+    assert node.partitions_def.timezone == "UTC"
+    assert node.description
+    assert node.group_name == "delivery_health"
+    assert node.owners == ["team:delivery-operations"]
+    assert node.kinds == {"postgres", "python"}
+    columns = node.metadata["dagster/column_schema"].columns
+    assert {"utc_day", "touch"} - {"touch" if name == "second_touch_summaries" else ""} <= {c.name for c in columns}
+    assert node.metadata["dagster/table_name"] == f"ops.{name}"
+
+
+def test_the_metrics_depend_on_the_counts_alone(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    parents = {key.to_user_string(): graph.get(key).parent_keys for key in graph.get_all_asset_keys()}
+    assert parents.pop("daily_counts") == set()
+    assert all(keys == {dg.AssetKey("daily_counts")} for keys in parents.values())
+
+
+def test_every_check_says_what_it_asks(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    specs = [graph.get_check_spec(key) for key in graph.asset_check_keys]
+    assert all(spec.description and spec.description.endswith(("?", "unhealthy.")) for spec in specs)
+    assert not any(spec.blocking for spec in specs)
+
+
+def test_at_three_in_the_morning_the_schedule_asks_for_the_day_that_has_ended(defs: dg.Definitions) -> None:
+    schedule = defs.resolve_schedule_def("ops_daily_schedule")
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+    context = dg.build_schedule_context(
+        scheduled_execution_time=datetime(2026, 11, 8, 3, tzinfo=UTC), repository_def=defs.get_repository_def()
+    )
+    (request,) = schedule.evaluate_tick(context).run_requests
+    assert (request.partition_key, request.run_key) == ("2026-11-07", "2026-11-07")
+
+
+def test_the_definitions_load_without_database_or_secret() -> None:
+    code = "from ops_pipeline.definitions import definitions; definitions().resolve_job_def('ops_daily')"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, env={})
+
+
+def test_the_workspace_serves_these_definitions_under_their_name() -> None:
+    (entry,) = yaml.safe_load(shipped("workspace.yaml").read_text())["load_from"]
+    assert entry["python_module"] == {
+        "module_name": "ops_pipeline.definitions",
+        "location_name": "ops_pipeline",
+        "working_directory": ".",
+    }
+
+
+def test_the_settings_keep_no_compute_logs_send_nothing_and_name_no_database() -> None:
+    text = shipped("dagster.yaml").read_text()
+    settings = yaml.safe_load(text)
+    assert settings["compute_logs"]["class"] == "NoOpComputeLogManager"
+    assert settings["telemetry"] == {"enabled": False}
+    assert settings["run_retries"]["retry_on_asset_or_op_failure"] is False
+    assert settings["storage"]["custom"]["config"] == {"postgres_url": {"env": "DAGSTER_POSTGRES_DSN"}}
+    assert "://" not in text

@@ -1,0 +1,316 @@
+"""`ops_daily`: the day's lines, exit codes, and what a run leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+import psycopg
+import pytest
+from sqlalchemy import Connection, text
+
+from ops_pipeline.contract.days import last_complete_day
+from ops_pipeline.orchestration.instance import configured_instance
+from ops_pipeline.tools.ops_daily import main
+from ops_pipeline_tests.conftest import Database
+
+DAY = last_complete_day()
+ARGUMENTS = ["--mode=prod", f"--as-of={DAY}"]
+RESULT_TABLES = ("daily_counts", "delivered_totals", "hold_suppression_rates", "second_touch_summaries", "verdicts")
+
+Lines = list[str]
+
+
+@pytest.fixture
+def prod(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """A bootstrapped database that production is configured to."""
+    monkeypatch.setenv("OPS_POSTGRES_DSN", database.dsn)
+    monkeypatch.setenv("DAGSTER_POSTGRES_DSN", database.dsn)
+    return database
+
+
+@pytest.fixture
+def lines(capfd: pytest.CaptureFixture[str]) -> Callable[[], Lines]:
+    """Return the lines printed since the last call; nothing may ever stand on standard error."""
+
+    def read() -> Lines:
+        output = capfd.readouterr()
+        assert output.err == ""
+        return output.out.splitlines()
+
+    return read
+
+
+def _send(
+    connection: Connection, count: int, outcome: str, reason: str | None = None, *, touch: str = "first"
+) -> None:
+    """Add `count` events to each of the thirty days that end with DAY."""
+    connection.execute(
+        text(
+            "INSERT INTO ops.delivery_events (occurred_at, touch, outcome, reason, segment)"
+            " SELECT (CAST(:day AS date) - d)::timestamp AT TIME ZONE 'UTC', :touch, :outcome, :reason, 'email'"
+            " FROM generate_series(0, 29) AS d, generate_series(1, :count)"
+        ),
+        {"day": DAY, "count": count, "touch": touch, "outcome": outcome, "reason": reason},
+    )
+
+
+def _healthy_traffic(database: Database) -> None:
+    with database.engine.begin() as connection:
+        _send(connection, 100, "offered")
+        _send(connection, 90, "attempted")
+        _send(connection, 80, "delivered")
+        _send(connection, 40, "acknowledged", "positive")
+
+
+def _rows(database: Database) -> dict[str, list[object]]:
+    """Return all result rows except when they were computed."""
+    with database.engine.connect() as connection:
+        return {
+            table: connection.scalars(
+                text(f"SELECT (to_jsonb(t) - 'computed_at')::text FROM ops.{table} t ORDER BY 1")  # noqa: S608
+            ).all()
+            for table in RESULT_TABLES
+        }
+
+
+def test_a_healthy_day_prints_its_lines_in_order_and_exits_0(prod: Database, lines: Callable[[], Lines]) -> None:
+    _healthy_traffic(prod)
+    assert main(ARGUMENTS) == 0
+    printed = lines()
+    assert printed[0] == "ops_daily mode=strict reason=prod_configured"
+    names = [line.split()[0] for line in printed[1:]]
+    assert names == (
+        ["ops_daily_totals"] * 2
+        + ["ops_daily_rates"] * 4
+        + ["ops_daily_second_touch"] * 2
+        + ["ops_daily_signal"] * 9
+        + ["ops_daily_watchdog", "ops_metrics_snapshot"]
+    )
+    assert f"ops_daily_totals as_of={DAY} window_days=7 delivered_total=560" in printed[1]
+    assert printed[-2].startswith(f"ops_daily_watchdog status=healthy reason=within_limits as_of={DAY}")
+    snapshot = json.loads(printed[-1].removeprefix("ops_metrics_snapshot "))
+    assert (snapshot["schema_version"], snapshot["status"]) == (1, "healthy")
+
+
+def test_a_day_done_again_gives_the_same_lines_and_the_same_rows(prod: Database, lines: Callable[[], Lines]) -> None:
+    _healthy_traffic(prod)
+    main(ARGUMENTS)
+    first, rows = lines(), _rows(prod)
+    main(ARGUMENTS)
+    assert (lines(), _rows(prod)) == (first, rows)
+
+
+def test_no_traffic_at_all_is_insufficient_data_and_exits_2(prod: Database, lines: Callable[[], Lines]) -> None:
+    assert main(ARGUMENTS) == 2
+    assert "ops_daily_watchdog status=insufficient_data reason=delivered_total_0 " in lines()[-2]
+
+
+def test_one_identity_leak_is_unhealthy_and_exits_2(prod: Database, lines: Callable[[], Lines]) -> None:
+    _healthy_traffic(prod)
+    with prod.engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO ops.delivery_events VALUES (:at, 'second', 'disabled', 'identity_leak', NULL)"),
+            {"at": datetime(DAY.year, DAY.month, DAY.day, 12, tzinfo=UTC)},
+        )
+    assert main(ARGUMENTS) == 2
+    assert "ops_daily_watchdog status=unhealthy reason=identity_leak " in lines()[-2]
+
+
+def test_json_gives_the_same_fields_as_objects(prod: Database, lines: Callable[[], Lines]) -> None:
+    _healthy_traffic(prod)
+    main(ARGUMENTS)
+    plain = [line.split()[0] for line in lines()]
+    main([*ARGUMENTS, "--json"])
+    objects = [json.loads(line) for line in lines()]
+    assert [one["line"] for one in objects] == plain
+    assert objects[-2]["status"] == "healthy"
+    assert objects[1]["delivered_total"] == 560
+
+
+def test_the_run_is_seen_in_dagster_with_the_day_as_its_partition_and_every_check(prod: Database) -> None:
+    _healthy_traffic(prod)
+    main(ARGUMENTS)
+    with configured_instance() as instance:
+        (run,) = instance.get_runs()
+        assert (run.job_name, run.status) == ("ops_daily", dg.DagsterRunStatus.SUCCESS)
+        assert run.tags["dagster/partition"] == DAY.isoformat()
+        records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
+        checks = {
+            (one.asset_key.to_user_string(), one.check_name): (one.passed, one.severity.value, one.partition)
+            for one in (record.event_log_entry.dagster_event.event_specific_data for record in records)
+        }
+    healthy, too_little = (True, "ERROR", DAY.isoformat()), (False, "WARN", DAY.isoformat())
+    assert checks == {
+        ("daily_counts", "watchdog"): healthy,
+        ("daily_counts", "identity_leak"): healthy,
+        ("delivered_totals", "delivered_first"): healthy,
+        ("delivered_totals", "positive_rate_first"): healthy,
+        ("hold_suppression_rates", "hold_rate_first"): healthy,
+        ("hold_suppression_rates", "suppression_rate_first"): healthy,
+        ("second_touch_summaries", "delivered_second"): too_little,
+        ("second_touch_summaries", "hold_rate_second"): too_little,
+        ("second_touch_summaries", "suppression_rate_second"): too_little,
+        ("second_touch_summaries", "positive_rate_second"): too_little,
+    }
+
+
+def test_an_unhealthy_check_has_severity_error_and_does_not_fail_the_run(prod: Database) -> None:
+    with prod.engine.begin() as connection:
+        _send(connection, 50, "attempted")
+        _send(connection, 40, "held", "rate_limited")
+    main(ARGUMENTS)
+    with configured_instance() as instance:
+        (run,) = instance.get_runs()
+        assert run.status is dg.DagsterRunStatus.SUCCESS
+        records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
+        data = [record.event_log_entry.dagster_event.event_specific_data for record in records]
+    (hold,) = [one for one in data if one.check_name == "hold_rate_first"]
+    assert (hold.passed, hold.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert hold.metadata["rate"].value == 0.8
+    assert hold.metadata["reason"].value == "hold_rate_limit"
+    assert "held_by=" in hold.metadata["next_step"].value
+
+
+def test_earlier_days_counted_with_the_day_show_as_materialised(prod: Database) -> None:
+    main(ARGUMENTS)
+    with configured_instance() as instance:
+        counted = instance.get_materialized_partitions(dg.AssetKey("daily_counts"))
+    assert {(DAY - timedelta(days=n)).isoformat() for n in range(91)} == counted
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({"OPS_POSTGRES_DSN": None, "DAGSTER_POSTGRES_DSN": None}, "reason=missing_env missing=DAGSTER_POSTGRES_DSN,OPS_POSTGRES_DSN"),
+        ({"DAGSTER_POSTGRES_DSN": None}, "reason=missing_env missing=DAGSTER_POSTGRES_DSN"),
+        ({"OPS_POSTGRES_DSN": "'postgresql://u:s3cr3t@h/d'"}, "reason=invalid_env invalid=OPS_POSTGRES_DSN"),
+        ({"DAGSTER_POSTGRES_DSN": "mysql://u:s3cr3t@h/d"}, "reason=invalid_env invalid=DAGSTER_POSTGRES_DSN"),
+        ({"OPS_FIRST_DAY": "soon"}, "reason=invalid_env invalid=OPS_FIRST_DAY"),
+        ({"OPS_CONFIG": "/no/such/file"}, "reason=invalid_config"),
+    ],
+)  # fmt: skip
+def test_what_is_not_configured_is_said_by_name_and_nothing_runs(
+    prod: Database,
+    lines: Callable[[], Lines],
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, str | None],
+    fields: str,
+) -> None:
+    for name, value in changes.items():
+        if value is None:
+            monkeypatch.delenv(name)
+        else:
+            monkeypatch.setenv(name, value)
+    assert main(ARGUMENTS) == 1
+    assert lines() == [f"ops_daily status=fail mode=strict {fields}"]
+    assert not any(_rows(prod).values())
+
+
+@pytest.mark.parametrize(
+    ("as_of", "reason"),
+    [
+        ("yesterday", "invalid_day"),
+        ("2026-02-30", "invalid_day"),
+        ("20261107", "invalid_day"),
+        ("", "invalid_day"),
+        ("2999-01-01", "day_not_complete"),
+        (datetime.now(UTC).date().isoformat(), "day_not_complete"),
+        ("2025-12-31", "day_before_first"),
+    ],
+)
+def test_a_day_that_cannot_be_asked_for_has_a_reason(
+    prod: Database, lines: Callable[[], Lines], as_of: str, reason: str
+) -> None:
+    assert main(["--mode=prod", f"--as-of={as_of}"]) == 1
+    assert lines() == [f"ops_daily status=fail mode=strict reason={reason}"]
+
+
+@pytest.mark.parametrize("arguments", [["--mode=verfy"], ["--days", "-3"], ["--mode"], ["--no-such-option"], ["day"]])
+def test_a_wrong_command_line_is_exit_1_and_never_2(lines: Callable[[], Lines], arguments: list[str]) -> None:
+    assert main(arguments) == 1
+    (line,) = lines()
+    assert line.startswith("ops_daily status=fail reason=usage")
+
+
+def test_a_database_that_was_not_bootstrapped_has_a_reason(
+    empty_database: Database, lines: Callable[[], Lines], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPS_POSTGRES_DSN", empty_database.dsn)
+    monkeypatch.setenv("DAGSTER_POSTGRES_DSN", empty_database.dsn)
+    assert main(ARGUMENTS) == 1
+    assert lines()[-1] == "ops_daily status=fail mode=strict reason=missing_tables"
+
+
+def test_a_database_that_does_not_answer_has_a_reason(
+    prod: Database, lines: Callable[[], Lines], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPS_POSTGRES_DSN", "postgresql://ops:s3cr3t@127.0.0.1:1/ops")
+    assert main(ARGUMENTS) == 1
+    assert lines()[-1] == "ops_daily status=fail mode=strict reason=db_connect_failed"
+
+
+def test_an_events_relation_that_is_not_there_has_a_reason(
+    prod: Database, lines: Callable[[], Lines], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPS_EVENTS_RELATION", "app.events")
+    assert main(ARGUMENTS) == 1
+    assert lines()[-1] == "ops_daily status=fail mode=strict reason=events_relation_missing"
+    assert not any(_rows(prod).values())
+
+
+@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_in_the_middle_a_run_says_so_and_leaves_the_day_as_it_was(
+    prod: Database, way: signal.Signals
+) -> None:
+    _healthy_traffic(prod)
+    main(ARGUMENTS)
+    before = _rows(prod)
+    with prod.engine.begin() as connection:
+        _send(connection, 5, "delivered")
+    with psycopg.connect(prod.dsn) as blocker:
+        # The day's old totals can be read but not replaced: the run stops right there.
+        blocker.execute("LOCK TABLE ops.delivered_totals IN SHARE MODE")
+        run = subprocess.Popen(
+            [sys.executable, "-m", "ops_pipeline.tools.ops_daily", *ARGUMENTS],
+            env={**os.environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        _wait_until_blocked(prod)
+        run.send_signal(way)
+        output, _ = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert output.splitlines()[-1] == "ops_daily status=fail mode=strict reason=interrupted"
+    assert len(output.splitlines()) == 2
+    after = _rows(prod)
+    # The rollup was complete before the run was stopped; of the totals nothing was replaced.
+    assert after["delivered_totals"] == before["delivered_totals"]
+    assert after["verdicts"] == before["verdicts"]
+    assert after["daily_counts"] != before["daily_counts"]
+
+
+def _wait_until_blocked(database: Database) -> None:
+    """Return once a session of the pipeline waits for a lock."""
+    deadline = datetime.now(UTC) + timedelta(seconds=60)
+    with psycopg.connect(database.dsn, autocommit=True) as watcher:
+        while datetime.now(UTC) < deadline:
+            waiting = watcher.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                " AND datname = current_database() AND application_name = 'ops_pipeline'"
+            ).fetchone()
+            if waiting and waiting[0]:
+                return
+    pytest.fail("no session of the pipeline ever waited")
+
+
+def test_the_default_day_is_the_last_complete_one(prod: Database, lines: Callable[[], Lines]) -> None:
+    main(["--mode=prod"])
+    assert f" as_of={date.fromisoformat(DAY.isoformat())} " in lines()[-2]
