@@ -1,7 +1,7 @@
 """Wilson's score bounds, and the power of a test that uses them.
 
 Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
-The lower bound of x/n exceeds a limit exactly where the score test of that limit rejects, which gives the power below.
+The lower bound of x/n exceeds a limit exactly where the score test of that limit rejects; hence the power below.
 """
 
 from __future__ import annotations

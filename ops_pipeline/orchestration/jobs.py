@@ -5,14 +5,12 @@ from datetime import UTC
 import dagster as dg
 
 from ops_pipeline.contract.days import ONE_DAY
-from ops_pipeline.orchestration.partitions import utc_days
 
 OPS_DAILY = "ops_daily"
 
 ops_daily = dg.define_asset_job(
     OPS_DAILY,
     selection=dg.AssetSelection.all(),
-    partitions_def=utc_days,
     # A process per step would take five times as long as the steps themselves.
     executor_def=dg.in_process_executor,
     description=(

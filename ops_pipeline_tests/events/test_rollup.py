@@ -21,6 +21,7 @@ from ops_pipeline_tests.conftest import Database
 DAY = date(2026, 11, 7)
 FIRST = date(2026, 10, 1)
 EVENTS = "ops.delivery_events"
+NOON = "'2026-11-07 12:00+00'::timestamptz"
 
 # A relation that takes anything, as an application's own view can give anything.
 LOOSE = """
@@ -197,12 +198,9 @@ def test_an_unusable_relation_has_a_reason(database: Database, relation: str, re
         "SELECT now()::timestamp AS occurred_at, 'first' AS touch, 'held' AS outcome, 'x' AS reason, 'y' AS segment",
         "SELECT now() AS occurred_at, 1 AS touch, 'held' AS outcome, 'x' AS reason, 'y' AS segment",
         "SELECT now() AS occurred_at, 'first' AS touch, 'held' AS outcome, 'x' AS reason",
-        "SELECT '2026-11-07 12:00+00'::timestamptz AS occurred_at, 'third' AS touch, 'held' AS outcome,"
-        " 'x' AS reason, 'y' AS segment",
-        "SELECT '2026-11-07 12:00+00'::timestamptz AS occurred_at, 'first' AS touch, 'lost' AS outcome,"
-        " 'x' AS reason, 'y' AS segment",
-        "SELECT '2026-11-07 12:00+00'::timestamptz AS occurred_at, 'first' AS touch, 'held' AS outcome,"
-        " (1 / (length('x') - 1))::text AS reason, 'y' AS segment",
+        f"SELECT {NOON} AS occurred_at, 'third' AS touch, 'held' AS outcome, 'x' AS reason, 'y' AS segment",
+        f"SELECT {NOON} AS occurred_at, 'first' AS touch, 'lost' AS outcome, 'x' AS reason, 'y' AS segment",
+        f"SELECT {NOON} AS occurred_at, 'first' AS touch, 'held' AS outcome, (1 / 0)::text AS reason, 'y' AS segment",
     ],
 )
 def test_a_view_that_breaks_the_contract_has_a_reason_and_changes_nothing(database: Database, view: str) -> None:

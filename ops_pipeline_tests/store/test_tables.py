@@ -57,7 +57,8 @@ def test_the_database_and_the_program_agree_on_what_a_label_is(database: Databas
 
 def test_counts_are_unique_even_where_reason_and_segment_are_absent(database: Database) -> None:
     insert = text(
-        "INSERT INTO ops.daily_counts (utc_day, touch, outcome, events) VALUES ('2026-11-01', 'first', 'delivered', 1)"
+        "INSERT INTO ops.daily_counts (utc_day, touch, outcome, events)"
+        " VALUES ('2026-11-01', 'first', 'delivered', 1)"
     )
     with database.engine.begin() as connection:
         connection.execute(insert)

@@ -188,14 +188,17 @@ def test_earlier_days_counted_with_the_day_show_as_materialised(prod: Database) 
 @pytest.mark.parametrize(
     ("changes", "fields"),
     [
-        ({"OPS_POSTGRES_DSN": None, "DAGSTER_POSTGRES_DSN": None}, "reason=missing_env missing=DAGSTER_POSTGRES_DSN,OPS_POSTGRES_DSN"),
+        (
+            {"OPS_POSTGRES_DSN": None, "DAGSTER_POSTGRES_DSN": None},
+            "reason=missing_env missing=DAGSTER_POSTGRES_DSN,OPS_POSTGRES_DSN",
+        ),
         ({"DAGSTER_POSTGRES_DSN": None}, "reason=missing_env missing=DAGSTER_POSTGRES_DSN"),
         ({"OPS_POSTGRES_DSN": "'postgresql://u:s3cr3t@h/d'"}, "reason=invalid_env invalid=OPS_POSTGRES_DSN"),
         ({"DAGSTER_POSTGRES_DSN": "mysql://u:s3cr3t@h/d"}, "reason=invalid_env invalid=DAGSTER_POSTGRES_DSN"),
         ({"OPS_FIRST_DAY": "soon"}, "reason=invalid_env invalid=OPS_FIRST_DAY"),
         ({"OPS_CONFIG": "/no/such/file"}, "reason=invalid_config"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_configured_is_said_by_name_and_nothing_runs(
     prod: Database,
     lines: Callable[[], Lines],
