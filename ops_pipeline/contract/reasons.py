@@ -257,6 +257,11 @@ class Reason(StrEnum):
         "The file is not readable as CSV, JSON Lines or Parquet: damaged, truncated, or something else.",
         "Export it again; the ending must be .csv, .jsonl, .ndjson or .parquet (.gz for the text forms).",
     )
+    FILE_NOT_WRITTEN = (
+        "file_not_written",
+        "The file could not be written.",
+        "Check that the folder exists, is writable and has room.",
+    )
     FILE_CHANGED = (
         "file_changed",
         "The file changed while it was read; nothing of it was kept.",

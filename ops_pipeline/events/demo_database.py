@@ -11,11 +11,11 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from ops_pipeline.contract.days import last_complete_day
-from ops_pipeline.contract.environment import Name, first_day
+from ops_pipeline.contract.days import ONE_DAY, last_complete_day
+from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.vocabulary import Label
-from ops_pipeline.events.intake import Imported, import_file
-from ops_pipeline.events.sample import Sample, write_sample
+from ops_pipeline.events.intake import Rules
+from ops_pipeline.events.sample import DAYS, Sample, write_sample
 from ops_pipeline.store.embedded import EmbeddedServer, embedded_server
 
 DEFAULT_FOLDER = Path(".ops_pipeline")
@@ -50,11 +50,15 @@ def demo_database(folder: Path) -> Iterator[DemoDatabase]:
             yield demo
 
 
-def load_sample(demo: DemoDatabase) -> tuple[Sample, Imported]:
-    """Write the sample traffic to the demo's folder and import it; a second time changes nothing."""
+def write_demo_sample(demo: DemoDatabase) -> tuple[Path, Sample]:
+    """Write the sample traffic to the demo's folder; the same day gives the same file."""
     path = demo.folder / "sample.csv"
-    sample = write_sample(path, demo.last_day)
-    return sample, import_file(demo.server.engine(demo.name), path, first_day=first_day(), unique_by="event_id")
+    return path, write_sample(path, demo.last_day)
+
+
+def sample_rules(sample: Sample) -> Rules:
+    """Return how the sample is imported: its repeated lines are dropped."""
+    return Rules(first_day=sample.first_day, unique_by="event_id")
 
 
 def _make_room(demo: DemoDatabase) -> None:
@@ -79,7 +83,7 @@ def _environment(demo: DemoDatabase) -> Iterator[None]:
         # The demo is complete in itself: what is set for another database does not belong in it.
         Name.OPS_EVENTS_DSN: None,
         Name.OPS_EVENTS_RELATION: None,
-        Name.OPS_FIRST_DAY: None,
+        Name.OPS_FIRST_DAY: (demo.last_day - (DAYS - 1) * ONE_DAY).isoformat(),
         "DAGSTER_HOME": None,
     }
     before = {name: os.environ.get(name) for name in changes}

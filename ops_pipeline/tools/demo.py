@@ -12,7 +12,8 @@ from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Label
 from ops_pipeline.tools import db_bootstrap, db_verify
 from ops_pipeline.tools.command import Command
-from ops_pipeline.tools.ops_daily import run_day
+from ops_pipeline.tools.events import import_one, sample_line
+from ops_pipeline.tools.ops_daily import SMOKE, run_day
 
 _EPILOG = """what it does:
   starts the embedded PostgreSQL, bootstraps and verifies it, imports sixty days of sample traffic, runs ops_daily for
@@ -42,22 +43,20 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from ops_pipeline.events.demo_database import DEFAULT_FOLDER, demo_database, load_sample
+    from ops_pipeline.events.demo_database import DEFAULT_FOLDER, demo_database, sample_rules, write_demo_sample
+    from ops_pipeline.store.engine import ops_engine
 
+    as_json = arguments.json
+    flags = ["--json"] if as_json else []
     with demo_database(arguments.data_dir or DEFAULT_FOLDER) as demo:
-        flags = ["--json"] if arguments.json else []
-        for step in (db_bootstrap.main([db_bootstrap.APPLY, *flags]), db_verify.main(flags)):
-            if step != ExitCode.OK:
-                return step
-        sample, imported = load_sample(demo)
-        emit(sample_line(sample), as_json=arguments.json)
-        for line in import_lines(imported):
-            emit(line, as_json=arguments.json)
-        emit(
-            Line(LineName.OPS_DAILY, mode=Label("smoke"), reason=Reason.PROD_NOT_CONFIGURED),
-            as_json=arguments.json,
-        )
-        run_day(demo.last_day, as_json=arguments.json)
+        # Each has said on its own line why it failed.
+        if db_bootstrap.main([db_bootstrap.APPLY, *flags]) or db_verify.main(flags):
+            return ExitCode.FAILED
+        path, sample = write_demo_sample(demo)
+        emit(sample_line(sample), as_json=as_json)
+        import_one(ops_engine(), path, sample_rules(sample), as_json=as_json)
+        emit(Line(LineName.OPS_DAILY, mode=SMOKE, reason=Reason.PROD_NOT_CONFIGURED), as_json=as_json)
+        run_day(demo.last_day, as_json=as_json)
         line = Line(
             LineName.DEMO,
             status=Label("ok"),
@@ -65,7 +64,7 @@ def _run(arguments: argparse.Namespace) -> int:
             incident_day=sample.incident_to,
             quiet_day=sample.quiet_to,
         )
-        emit(line, as_json=arguments.json)
+        emit(line, as_json=as_json)
     return ExitCode.OK
 
 

@@ -82,14 +82,16 @@ def _emit_mode(mode: Label, reason: Reason, *, as_json: bool) -> None:
 
 def run_smoke(day: date, folder: Path | None, *, as_json: bool) -> None:
     """Do all that a strict run does, on the embedded database with sample traffic."""
-    from ops_pipeline.events.demo_database import DEFAULT_FOLDER, demo_database, load_sample
+    from ops_pipeline.events.demo_database import DEFAULT_FOLDER, demo_database, sample_rules, write_demo_sample
+    from ops_pipeline.events.intake import import_file
     from ops_pipeline.store.engine import ops_engine
     from ops_pipeline.store.migrate import apply_migrations
 
     with demo_database(folder or DEFAULT_FOLDER) as demo:
         check_askable(day, first=environment.first_day())
         apply_migrations(ops_engine())
-        load_sample(demo)
+        path, sample = write_demo_sample(demo)
+        import_file(ops_engine(), path, sample_rules(sample))
         run_day(day, as_json=as_json)
 
 

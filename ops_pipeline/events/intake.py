@@ -1,0 +1,388 @@
+"""Event files into `ops.delivery_events`: CSV, JSON Lines and Parquet, all or nothing, each file once.
+
+DuckDB reads, judges and deduplicates the rows; what is good goes as Arrow batches into one COPY. The file is read
+twice: first to count, then to load, so that nothing is loaded of a file that is not taken.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.dialects.postgresql import insert
+
+from ops_pipeline.contract.days import ONE_DAY, start_of
+from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.vocabulary import ACKNOWLEDGED_REASONS, LABEL_PATTERN, Outcome, Reserved, Touch
+from ops_pipeline.store.engine import writing
+from ops_pipeline.store.partitions import ensure_partitions
+from ops_pipeline.store.schema import intake_batches
+
+REQUIRED_COLUMNS = ("occurred_at", "touch", "outcome")
+OPTIONAL_COLUMNS = ("reason", "segment")
+_WITH_REASON = (Outcome.SUPPRESSED, Outcome.HELD, Outcome.FAILED, Outcome.DISABLED, Outcome.ACKNOWLEDGED)
+_BATCH_ROWS = 50_000
+_TEXT_ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+
+
+class TooManyRejectedError(OpsError):
+    """More rows were rejected than allowed. `rejected_by` says how many for which reason."""
+
+    def __init__(self, rejected_by: dict[Reason, int]) -> None:
+        super().__init__(Reason.TOO_MANY_REJECTED)
+        self.rejected_by = rejected_by
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What came of a file."""
+
+    is_new: bool
+    """False where a file of this content was imported before: then nothing was changed."""
+    accepted: int = 0
+    duplicates: int = 0
+    """Rows that repeat another row's key."""
+    rejected_by: dict[Reason, int] = field(default_factory=dict)
+    days: tuple[date, ...] = ()
+    """The UTC days of the accepted rows, oldest first."""
+
+    @property
+    def rejected(self) -> int:
+        """Rows that were not taken, for whatever reason."""
+        return sum(self.rejected_by.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a row must be."""
+
+    first_day: date
+    """Rows of earlier UTC days are rejected."""
+    unique_by: str | None = None
+    """Column whose value marks a repeated event. It is never stored."""
+    assume_utc: bool = False
+    """Take a time without an offset as UTC, instead of rejecting it."""
+
+
+def import_file(engine: Engine, path: Path, rules: Rules, *, max_rejected: int = 0) -> Imported:
+    """Import the file at `path` in one transaction.
+
+    Raises OpsError with the reason why nothing of it was taken; `TooManyRejectedError` where more than `max_rejected`
+    rows were rejected.
+    """
+    digest = _digest(path)
+    with _reader(path, rules) as source, writing(engine) as connection:
+        if not _is_new(connection, digest):
+            return Imported(is_new=False)
+        found = source.survey()
+        if found.rejected > max_rejected:
+            raise TooManyRejectedError(found.rejected_by)
+        if not found.accepted and not found.rejected:
+            raise OpsError(Reason.FILE_EMPTY)
+        # A large file takes as long as it takes.
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        ensure_partitions(connection, found.days)
+        if _copy(connection, source, found.accepted) != found.accepted or _digest(path) != digest:
+            raise OpsError(Reason.FILE_CHANGED)
+        counted = {"accepted": found.accepted, "rejected": found.rejected, "duplicates": found.duplicates}
+        connection.execute(intake_batches.update().where(intake_batches.c.digest == digest).values(counted))
+        return found
+
+
+def _digest(path: Path) -> bytes:
+    reason = Reason.FILE_MISSING
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except FileNotFoundError:
+        pass
+    except OSError:
+        reason = Reason.FILE_UNREADABLE
+    raise OpsError(reason)
+
+
+def _is_new(connection: Connection, digest: bytes) -> bool:
+    """Claim the file; of two importers at once, the second waits here for the first, and then finds it done."""
+    claim = insert(intake_batches).values(digest=digest, accepted=0, rejected=0, duplicates=0)
+    claimed = connection.scalar(claim.on_conflict_do_nothing().returning(intake_batches.c.digest))
+    return claimed is not None
+
+
+def _copy(connection: Connection, source: _Reader, total: int) -> int:
+    """Copy the accepted rows and return how many there were."""
+    pyarrow_csv, tqdm = _library("pyarrow.csv"), _library("tqdm")
+    options = pyarrow_csv.WriteOptions(include_header=False)
+    copied = 0
+    driver = connection.connection.driver_connection
+    assert driver is not None  # noqa: S101 - a connection that is open has one
+    columns = ", ".join((*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS))
+    with (
+        # Shown on a terminal only.
+        tqdm.tqdm(total=total, unit=" events", desc="import", disable=None, leave=False) as bar,
+        driver.cursor() as cursor,
+        cursor.copy(f"COPY ops.delivery_events ({columns}) FROM STDIN (FORMAT csv)") as copy,
+    ):
+        for batch in source.accepted_batches():
+            buffer = io.BytesIO()
+            pyarrow_csv.write_csv(batch, buffer, options)
+            copy.write(buffer.getbuffer())
+            copied += batch.num_rows
+            bar.update(batch.num_rows)
+    return copied
+
+
+def _library(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError:
+        pass
+    raise OpsError(Reason.FILES_MISSING)
+
+
+# Each rejection with its condition, in the order in which they are looked for. What passes all of them is accepted.
+_REJECTIONS = (
+    (Reason.MALFORMED_ROW, "is_malformed"),
+    (Reason.INVALID_OCCURRED_AT, "occurred IS NULL"),
+    (Reason.MISSING_TIME_ZONE, "NOT has_zone AND NOT $assume_utc"),
+    (Reason.OUT_OF_RANGE, "occurred < $start OR occurred >= $stop"),
+    (Reason.INVALID_TOUCH, "touch IS NULL OR NOT list_contains($touches, touch)"),
+    (Reason.INVALID_OUTCOME, "outcome IS NULL OR NOT list_contains($outcomes, outcome)"),
+    (Reason.MISSING_REASON, "list_contains($with_reason, outcome) AND reason IS NULL"),
+    (
+        Reason.INVALID_ACKNOWLEDGEMENT,
+        "outcome = 'acknowledged' AND NOT list_contains($acknowledged, reason)",
+    ),
+    (Reason.MISSING_UNIQUE_KEY, "$has_key AND unique_key IS NULL"),
+)
+
+_CASES = " ".join(f"WHEN {condition} THEN '{reason.value}'" for reason, condition in _REJECTIONS)
+
+_JUDGED = f"""
+    WITH judged AS (
+        SELECT *, CASE {_CASES} END AS rejection
+        FROM (
+            SELECT * REPLACE (NULLIF(reason, '') AS reason, NULLIF(segment, '') AS segment,
+                NULLIF(unique_key, '') AS unique_key)
+            FROM ({{rows}})
+        )
+    ), numbered AS (
+        SELECT *, {{repeat}} AS repeat FROM judged
+    )
+"""  # noqa: S608 - our own words only
+
+# Which of the rows with one key this is, of those that are good; the same one comes first each time.
+_REPEAT = """
+    CASE WHEN rejection IS NULL THEN row_number() OVER (
+        PARTITION BY unique_key, rejection ORDER BY occurred, touch, outcome, reason, segment) ELSE 1 END
+"""
+
+_SURVEY = """
+    SELECT rejection, CAST(CASE WHEN rejection IS NULL AND repeat = 1 THEN occurred END AS DATE) AS day, count(*)
+    FROM numbered GROUP BY ALL
+"""
+
+_ACCEPTED = f"""
+    SELECT CAST(occurred AS VARCHAR) AS occurred_at, touch, outcome,
+        CASE
+            WHEN NOT list_contains($with_reason, outcome) THEN NULL
+            WHEN regexp_full_match(reason, $label) THEN reason
+            ELSE '{Reserved.INVALID_LABEL}'
+        END AS reason,
+        CASE WHEN segment IS NULL OR regexp_full_match(segment, $label) THEN segment
+            ELSE '{Reserved.INVALID_LABEL}' END AS segment
+    FROM numbered WHERE rejection IS NULL AND repeat = 1
+"""  # noqa: S608 - our own words only
+
+# A time of day with an offset from UTC behind it.
+_ZONE = r":[0-9]{2}([.,][0-9]+)?[ ]?([zZ]|[+-][0-9]{2}(:?[0-9]{2})?)$"
+
+
+class _Reader:
+    """One file, seen through DuckDB as rows of text columns with a time."""
+
+    def __init__(self, connection: Any, rows: str, rules: Rules) -> None:
+        self._connection = connection
+        self._judged = _JUDGED.format(rows=rows, repeat=_REPEAT if rules.unique_by else 1)
+        self._rows = rows
+        self._parameters = {
+            "assume_utc": rules.assume_utc,
+            "has_key": rules.unique_by is not None,
+            "start": start_of(rules.first_day),
+            "stop": start_of(datetime.now(UTC).date() + ONE_DAY),
+            "touches": [str(touch) for touch in Touch],
+            "outcomes": [str(outcome) for outcome in Outcome],
+            "with_reason": [str(outcome) for outcome in _WITH_REASON],
+            "acknowledged": list(ACKNOWLEDGED_REASONS),
+            "label": LABEL_PATTERN.strip("^$"),
+        }
+
+    def survey(self) -> Imported:
+        """Return what an import of the file would come to."""
+        rejected_by: dict[Reason, int] = {}
+        by_day: dict[date, int] = {}
+        duplicates = 0
+        for rejection, day, rows in self._run(_SURVEY).fetchall():
+            if rejection is not None:
+                rejected_by[_REASONS[rejection]] = rows
+            elif day is None:
+                duplicates = rows
+            else:
+                by_day[day] = rows
+        if malformed := self._malformed():
+            rejected_by[Reason.MALFORMED_ROW] = rejected_by.get(Reason.MALFORMED_ROW, 0) + malformed
+        return Imported(
+            is_new=True,
+            accepted=sum(by_day.values()),
+            duplicates=duplicates,
+            rejected_by=rejected_by,
+            days=tuple(sorted(by_day)),
+        )
+
+    def accepted_batches(self) -> Iterator[Any]:
+        """Yield Arrow batches of the accepted rows, in the columns of the table."""
+        yield from self._run(_ACCEPTED).to_arrow_reader(_BATCH_ROWS)
+
+    def _run(self, query: str) -> Any:
+        statement = self._judged + query
+        parameters = {name: value for name, value in self._parameters.items() if f"${name}" in statement}
+        try:
+            return self._connection.execute(statement, parameters)
+        except _library("duckdb").Error:
+            pass
+        raise OpsError(Reason.FILE_UNREADABLE)
+
+    def _malformed(self) -> int:
+        """Return how many CSV rows DuckDB passed over because they are none."""
+        if "store_rejects" not in self._rows:
+            return 0
+        found = self._connection.execute("SELECT count(DISTINCT (line, line_byte_position)) FROM reject_errors")
+        return int(found.fetchone()[0])
+
+
+_REASONS = {reason.value: reason for reason, _ in _REJECTIONS}
+
+
+@contextmanager
+def _reader(path: Path, rules: Rules) -> Iterator[_Reader]:
+    """Yield the file's reader; what DuckDB spills to disk goes when the reader does."""
+    rows_of = {"csv": _csv_rows, "jsonl": _jsonl_rows, "parquet": _parquet_rows}[_format(path)]
+    duckdb = _library("duckdb")
+    with tempfile.TemporaryDirectory(prefix="ops_pipeline_") as scratch, duckdb.connect() as connection:
+        # DuckDB takes a path for a pattern: under a name of ours it is one file for sure.
+        alias = Path(scratch) / f"events{''.join(path.suffixes[-2:]) if path.suffix == '.gz' else path.suffix}"
+        alias.symlink_to(path.resolve())
+        settings = {
+            "TimeZone": "UTC",
+            "temp_directory": f"{scratch}/spill",
+            "autoinstall_known_extensions": False,
+            "preserve_insertion_order": False,
+        }
+        for name, value in settings.items():
+            connection.execute(f"SET {name} = ?", [value])
+        yield _Reader(connection, rows_of(connection, alias, rules), rules)
+
+
+def _format(path: Path) -> str:
+    endings = [ending.lower() for ending in path.suffixes]
+    if endings[-1:] == [".gz"] and len(endings) > 1:
+        endings = endings[:-1]
+    elif endings[-1:] == [".parquet"]:
+        return "parquet"
+    if endings and endings[-1] in _TEXT_ENDINGS:
+        return _TEXT_ENDINGS[endings[-1]]
+    raise OpsError(Reason.UNKNOWN_FORMAT)
+
+
+def _selected(columns: Sequence[str], rules: Rules, *, as_text: str = "{}", malformed: str = "false") -> str:
+    """Return the select list that gives every format the same columns. `as_text` makes a value text."""
+    needed = (*REQUIRED_COLUMNS, rules.unique_by) if rules.unique_by else REQUIRED_COLUMNS
+    if set(needed) - set(columns):
+        raise OpsError(Reason.MISSING_COLUMNS)
+
+    def value(name: str | None) -> str:
+        return as_text.format(_quoted(name)) if name in columns and name is not None else "CAST(NULL AS VARCHAR)"
+
+    return (
+        f"{_times(value('occurred_at'))}, {malformed} AS is_malformed, {value('touch')} AS touch,"
+        f" {value('outcome')} AS outcome, {value('reason')} AS reason, {value('segment')} AS segment,"
+        f" {value(rules.unique_by)} AS unique_key"
+    )
+
+
+def _times(occurred_at: str) -> str:
+    return (
+        f"TRY_CAST({occurred_at} AS TIMESTAMPTZ) AS occurred,"
+        f" regexp_matches(coalesce({occurred_at}, ''), '{_ZONE}') AS has_zone"
+    )
+
+
+def _quoted(name: str | None) -> str:
+    return '"' + str(name).replace('"', '""') + '"'
+
+
+def _open(path: Path) -> BinaryIO:
+    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")  # type: ignore[return-value]
+
+
+def _csv_rows(_connection: Any, path: Path, rules: Rules) -> str:
+    columns = _csv_header(path)
+    types = ", ".join(f"{_string(name)}: 'VARCHAR'" for name in columns)
+    source = (
+        f"read_csv({_string(str(path))}, delim = ',', quote = '\"', escape = '\"', header = true, auto_detect = false,"
+        f" columns = {{{types}}}, store_rejects = true, rejects_limit = 0)"
+    )
+    return f"SELECT {_selected(columns, rules)} FROM {source}"  # noqa: S608 - names quoted
+
+
+def _string(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _csv_header(path: Path) -> list[str]:
+    columns: list[str] = []
+    try:
+        with _open(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as lines:
+            columns = next(csv.reader(lines), [])
+    except (OSError, ValueError, csv.Error, EOFError):
+        columns = []
+    if not columns or len(set(columns)) != len(columns):
+        raise OpsError(Reason.FILE_EMPTY if path.stat().st_size == 0 else Reason.FILE_UNREADABLE)
+    return columns
+
+
+def _jsonl_rows(_connection: Any, path: Path, rules: Rules) -> str:
+    names = [*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS, *filter(None, [rules.unique_by])]
+    paths = {name: _string(f"$.{_quoted(name)}") for name in names}
+    fields = ", ".join(f"json_extract_string(json, {paths[name]}) AS {_quoted(name)}" for name in names)
+    malformed = "json IS NULL OR json_type(json) <> 'OBJECT'"
+    return (
+        f"SELECT {_selected(names, rules, malformed='is_no_object')} FROM"  # noqa: S608 - names quoted
+        f" (SELECT {malformed} AS is_no_object, {fields}"
+        f" FROM read_ndjson_objects({_string(str(path))}, ignore_errors = true))"
+    )
+
+
+def _parquet_rows(connection: Any, path: Path, rules: Rules) -> str:
+    types: dict[str, str] = {}
+    source = f"read_parquet({_string(str(path))})"
+    try:
+        described = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()  # noqa: S608 - our own path
+        types = {name: kind for name, kind, *_ in described}
+    except _library("duckdb").Error:
+        pass
+    if not types:
+        raise OpsError(Reason.FILE_EMPTY if path.stat().st_size == 0 else Reason.FILE_UNREADABLE)
+    selected = _selected(list(types), rules, as_text="CAST({} AS VARCHAR)")
+    return f"SELECT {selected} FROM {source}"  # noqa: S608 - names quoted
