@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import io
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ REQUIRED_COLUMNS = ("occurred_at", "touch", "outcome")
 OPTIONAL_COLUMNS = ("reason", "segment")
 _WITH_REASON = (Outcome.SUPPRESSED, Outcome.HELD, Outcome.FAILED, Outcome.DISABLED, Outcome.ACKNOWLEDGED)
 _BATCH_ROWS = 50_000
+_PROGRESS_SECONDS = 0.2
 _TEXT_ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 
@@ -233,7 +235,7 @@ class _Reader:
         rejected_by: dict[Reason, int] = {}
         by_day: dict[date, int] = {}
         duplicates = 0
-        for rejection, day, rows in self._run(_SURVEY).fetchall():
+        for rejection, day, rows in self._fetched(_SURVEY):
             if rejection is not None:
                 rejected_by[_REASONS[rejection]] = rows
             elif day is None:
@@ -252,23 +254,56 @@ class _Reader:
 
     def accepted_batches(self) -> Iterator[Any]:
         """Yield Arrow batches of the accepted rows, in the columns of the table."""
-        yield from self._run(_ACCEPTED).to_arrow_reader(_BATCH_ROWS)
-
-    def _run(self, query: str) -> Any:
-        statement = self._judged + query
-        parameters = {name: value for name, value in self._parameters.items() if f"${name}" in statement}
         try:
-            return self._connection.execute(statement, parameters)
+            yield from self._relation(_ACCEPTED).to_arrow_reader(_BATCH_ROWS)
+        except (_library("duckdb").Error, _library("pyarrow").ArrowException, OSError):
+            pass
+        else:
+            return
+        # It could be read a moment ago.
+        raise OpsError(Reason.FILE_CHANGED)
+
+    def _fetched(self, query: str) -> list[tuple[Any, ...]]:
+        try:
+            with _reading_progress(self._connection):
+                return list(self._relation(query).fetchall())
         except _library("duckdb").Error:
             pass
         raise OpsError(Reason.FILE_UNREADABLE)
+
+    def _relation(self, query: str) -> Any:
+        statement = self._judged + query
+        used = {name: value for name, value in self._parameters.items() if f"${name}" in statement}
+        return self._connection.sql(statement, params=used)
 
     def _malformed(self) -> int:
         """Return how many CSV rows DuckDB passed over because they are none."""
         if "store_rejects" not in self._rows:
             return 0
-        found = self._connection.execute("SELECT count(DISTINCT (line, line_byte_position)) FROM reject_errors")
-        return int(found.fetchone()[0])
+        count = "SELECT count(DISTINCT (line, line_byte_position)) FROM reject_errors"
+        return int(self._connection.sql(count).fetchall()[0][0])
+
+
+@contextmanager
+def _reading_progress(connection: Any) -> Iterator[None]:
+    """Show on a terminal how far DuckDB has come with the statement that runs meanwhile."""
+    done = threading.Event()
+    with _library("tqdm").tqdm(total=100, unit="%", desc="read", disable=None, leave=False) as bar:
+
+        def watch() -> None:
+            while not done.wait(_PROGRESS_SECONDS):
+                bar.n = max(0, round(connection.query_progress()))
+                bar.refresh()
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        if not bar.disable:
+            watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            if watcher.is_alive():
+                watcher.join()
 
 
 _REASONS = {reason.value: reason for reason, _ in _REJECTIONS}
@@ -340,8 +375,8 @@ def _csv_rows(_connection: Any, path: Path, rules: Rules) -> str:
     columns = _csv_header(path)
     types = ", ".join(f"{_string(name)}: 'VARCHAR'" for name in columns)
     source = (
-        f"read_csv({_string(str(path))}, delim = ',', quote = '\"', escape = '\"', header = true, auto_detect = false,"
-        f" columns = {{{types}}}, store_rejects = true, rejects_limit = 0)"
+        f"read_csv({_string(str(path))}, delim = ',', quote = '\"', escape = '\"', header = true,"
+        f" auto_detect = false, columns = {{{types}}}, store_rejects = true, rejects_limit = 0)"
     )
     return f"SELECT {_selected(columns, rules)} FROM {source}"  # noqa: S608 - names quoted
 
@@ -353,11 +388,12 @@ def _string(value: str) -> str:
 def _csv_header(path: Path) -> list[str]:
     columns: list[str] = []
     try:
-        with _open(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as lines:
+        with _open(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="") as lines:
             columns = next(csv.reader(lines), [])
     except (OSError, ValueError, csv.Error, EOFError):
         columns = []
-    if not columns or len(set(columns)) != len(columns):
+    # Undecodable bytes became the replacement character: then this is no text.
+    if not columns or len(set(columns)) != len(columns) or any("\ufffd" in name for name in columns):
         raise OpsError(Reason.FILE_EMPTY if path.stat().st_size == 0 else Reason.FILE_UNREADABLE)
     return columns
 

@@ -1,0 +1,379 @@
+"""Importing event files: each as a whole or not at all, each only once, and nothing of a bad row is ever repeated."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.events.intake import Imported, Rules, TooManyRejectedError, import_file
+from ops_pipeline_tests.conftest import Database
+
+FIRST_DAY = date(2026, 1, 1)
+RULES = Rules(first_day=FIRST_DAY)
+HEADER = "occurred_at,touch,outcome,reason,segment"
+GOOD = "2026-11-07T12:00:00+00:00,first,held,rate_limited,email"
+
+EVENTS = [
+    {"occurred_at": "2026-11-07T12:00:00+00:00", "touch": "first", "outcome": "held", "reason": "rate_limited"},
+    {"occurred_at": "2026-11-07T23:59:59.5-02:00", "touch": "second", "outcome": "delivered", "segment": "email"},
+    {"occurred_at": "2026-11-08T01:59:59Z", "touch": "second", "outcome": "acknowledged", "reason": "positive"},
+    {"occurred_at": "2026-11-08 10:00:00.25+00", "touch": "first", "outcome": "suppressed", "reason": "My Reason"},
+]
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write lines to a file and return its path."""
+
+    def one(*lines: str, name: str = "events.csv") -> Path:
+        path = tmp_path / name
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="")
+        return path
+
+    return one
+
+
+def _rows(database: Database) -> list[tuple[object, ...]]:
+    with database.engine.connect() as connection:
+        return [
+            tuple(row) for row in connection.execute(text("SELECT * FROM ops.delivery_events ORDER BY 1, 2, 3, 4, 5"))
+        ]
+
+
+def _rejected(database: Database, path: Path, rules: Rules = RULES) -> dict[Reason, int]:
+    """Import a file that must be refused for its rows, and return why."""
+    with pytest.raises(TooManyRejectedError) as caught:
+        import_file(database.engine, path, rules)
+    assert _rows(database) == []
+    return caught.value.rejected_by
+
+
+def _as_csv(path: Path) -> None:
+    columns = HEADER.split(",")
+    lines = [HEADER, *(",".join(event.get(column, "") for column in columns) for event in EVENTS)]
+    path.write_text("\n".join(lines))
+
+
+def _as_jsonl(path: Path) -> None:
+    path.write_text("\n".join(json.dumps(event) for event in EVENTS))
+
+
+def _as_parquet(path: Path) -> None:
+    columns = {name: pa.array([event.get(name) for event in EVENTS]) for name in HEADER.split(",")}
+    columns["occurred_at"] = pa.array(
+        [datetime.fromisoformat(event["occurred_at"]) for event in EVENTS], pa.timestamp("us", "UTC")
+    )
+    pq.write_table(pa.table(columns), path)
+
+
+WRITERS = {"csv": _as_csv, "jsonl": _as_jsonl, "ndjson": _as_jsonl, "parquet": _as_parquet}
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "ndjson", "parquet", "csv.gz", "jsonl.gz", "CSV"])
+def test_every_format_gives_the_same_events(database: Database, tmp_path: Path, ending: str) -> None:
+    plain = ending.removesuffix(".gz")
+    path = tmp_path / f"events.{plain}"
+    WRITERS[plain.lower()](path)
+    if ending.endswith(".gz"):
+        zipped = tmp_path / f"events.{ending}"
+        zipped.write_bytes(gzip.compress(path.read_bytes()))
+        path = zipped
+    done = import_file(database.engine, path, RULES)
+    assert (done.accepted, done.rejected, done.duplicates) == (4, 0, 0)
+    assert done.days == (date(2026, 11, 7), date(2026, 11, 8))
+    assert _rows(database) == [
+        (datetime(2026, 11, 7, 12, tzinfo=UTC), "first", "held", "rate_limited", None),
+        (datetime(2026, 11, 8, 1, 59, 59, tzinfo=UTC), "second", "acknowledged", "positive", None),
+        (datetime(2026, 11, 8, 1, 59, 59, 500000, tzinfo=UTC), "second", "delivered", None, "email"),
+        (datetime(2026, 11, 8, 10, 0, 0, 250000, tzinfo=UTC), "first", "suppressed", "invalid_label", None),
+    ]
+
+
+def test_the_same_file_again_under_any_name_changes_nothing(database: Database, write: Write) -> None:
+    assert import_file(database.engine, write(HEADER, GOOD), RULES).is_new
+    again = import_file(database.engine, write(HEADER, GOOD, name="renamed.csv"), RULES)
+    assert again == Imported(is_new=False)
+    assert len(_rows(database)) == 1
+
+
+def test_two_importers_of_one_file_at_once_import_it_once(database: Database, write: Write) -> None:
+    path = write(HEADER, *[GOOD] * 1000)
+    barrier, done = threading.Barrier(2), []
+
+    def run() -> None:
+        barrier.wait()
+        done.append(import_file(database.engine, path, RULES).is_new)
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(done) == [False, True]
+    assert len(_rows(database)) == 1000
+
+
+def test_one_bad_row_refuses_the_whole_file_until_it_is_allowed(database: Database, write: Write) -> None:
+    path = write(HEADER, GOOD, GOOD.replace("first", "third"), GOOD)
+    assert _rejected(database, path) == {Reason.INVALID_TOUCH: 1}
+    done = import_file(database.engine, path, RULES, max_rejected=1)
+    assert (done.accepted, done.rejected_by) == (2, {Reason.INVALID_TOUCH: 1})
+    with database.engine.connect() as connection:
+        batch = connection.execute(text("SELECT accepted, rejected, duplicates FROM ops.intake_batches")).one()
+    assert tuple(batch) == (2, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("2026-11-07T12:00:00+00:00,first", Reason.MALFORMED_ROW),
+        (f"{GOOD},and,more", Reason.MALFORMED_ROW),
+        (f'{GOOD},"open', Reason.MALFORMED_ROW),
+        (GOOD.replace("2026-11-07", "yesterday"), Reason.INVALID_OCCURRED_AT),
+        (GOOD.replace("2026-11-07T12:00:00+00:00", ""), Reason.INVALID_OCCURRED_AT),
+        (GOOD.replace("2026-11-07", "2026-02-30"), Reason.INVALID_OCCURRED_AT),
+        (GOOD.replace("+00:00", ""), Reason.MISSING_TIME_ZONE),
+        (GOOD.replace("T12:00:00+00:00", ""), Reason.MISSING_TIME_ZONE),
+        (GOOD.replace("2026-", "2999-"), Reason.OUT_OF_RANGE),
+        (GOOD.replace("2026-", "2025-"), Reason.OUT_OF_RANGE),
+        (GOOD.replace("first", "First"), Reason.INVALID_TOUCH),
+        (GOOD.replace("held", "lost"), Reason.INVALID_OUTCOME),
+        (GOOD.replace("rate_limited", ""), Reason.MISSING_REASON),
+        (GOOD.replace("held", "acknowledged"), Reason.INVALID_ACKNOWLEDGEMENT),
+    ],
+)
+def test_each_way_in_which_a_csv_row_is_bad_has_its_reason(
+    database: Database, write: Write, row: str, reason: Reason
+) -> None:
+    assert _rejected(database, write(HEADER, GOOD, row)) == {reason: 1}
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("not json", Reason.MALFORMED_ROW),
+        ('["first"]', Reason.MALFORMED_ROW),
+        ('{"occurred_at": "2026-11-07T12:00:00Z", "touch": "first"', Reason.MALFORMED_ROW),
+        ('{"occurred_at": 5, "touch": "first", "outcome": "delivered"}', Reason.INVALID_OCCURRED_AT),
+        ('{"occurred_at": "2026-11-07T12:00:00Z", "touch": null, "outcome": "delivered"}', Reason.INVALID_TOUCH),
+        ('{"occurred_at": "2026-11-07T12:00:00Z", "touch": "first"}', Reason.INVALID_OUTCOME),
+    ],
+)
+def test_each_way_in_which_a_json_line_is_bad_has_its_reason(
+    database: Database, write: Write, line: str, reason: Reason
+) -> None:
+    good = json.dumps(EVENTS[0])
+    assert _rejected(database, write(good, line, name="events.jsonl")) == {reason: 1}
+
+
+def test_bytes_that_are_no_utf_8_make_a_row_malformed(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_bytes(f"{HEADER}\n{GOOD}\n".encode() + b"2026-11-07T12:00:00Z,first,held,\xff\xfe,email\n")
+    assert _rejected(database, path) == {Reason.MALFORMED_ROW: 1}
+
+
+def test_times_without_an_offset_are_taken_as_utc_where_one_says_so(database: Database, write: Write) -> None:
+    path = write(HEADER, GOOD.replace("+00:00", ""))
+    import_file(database.engine, path, Rules(first_day=FIRST_DAY, assume_utc=True))
+    assert _rows(database)[0][0] == datetime(2026, 11, 7, 12, tzinfo=UTC)
+
+
+def test_parquet_times_without_a_zone_are_refused_too(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "events.parquet"
+    naive = pa.array([datetime(2026, 11, 7, 12)], pa.timestamp("us"))  # noqa: DTZ001 - that is the case
+    pq.write_table(pa.table({"occurred_at": naive, "touch": ["first"], "outcome": ["delivered"]}), path)
+    assert _rejected(database, path) == {Reason.MISSING_TIME_ZONE: 1}
+
+
+def test_repeats_of_an_event_are_dropped_and_counted_and_the_key_is_not_stored(
+    database: Database, write: Write
+) -> None:
+    rows = [f"{GOOD},key_1", f"{GOOD},key_2", f"{GOOD},key_1", f"{GOOD},key_1"]
+    path = write(f"{HEADER},id", *rows)
+    done = import_file(database.engine, path, Rules(first_day=FIRST_DAY, unique_by="id"))
+    assert (done.accepted, done.duplicates) == (2, 2)
+    assert "key_" not in str(_rows(database))
+
+
+def test_of_differing_repeats_the_earliest_is_kept(database: Database, write: Write) -> None:
+    later = GOOD.replace("T12", "T13")
+    path = write(f"{HEADER},id", f"{later},a", f"{GOOD},a")
+    import_file(database.engine, path, Rules(first_day=FIRST_DAY, unique_by="id"))
+    assert [row[0] for row in _rows(database)] == [datetime(2026, 11, 7, 12, tzinfo=UTC)]
+
+
+def test_a_row_without_its_key_is_rejected(database: Database, write: Write) -> None:
+    path = write(f"{HEADER},id", f"{GOOD},")
+    assert _rejected(database, path, Rules(first_day=FIRST_DAY, unique_by="id")) == {Reason.MISSING_UNIQUE_KEY: 1}
+
+
+def test_other_columns_in_any_order_are_never_read_into_the_database(database: Database, write: Write) -> None:
+    path = write('phone,outcome,"odd "" name",touch,occurred_at', "+49170,delivered,x,first,2026-11-07T12:00:00Z")
+    import_file(database.engine, path, RULES)
+    assert _rows(database) == [(datetime(2026, 11, 7, 12, tzinfo=UTC), "first", "delivered", None, None)]
+
+
+def test_a_byte_order_mark_quotes_and_line_breaks_in_cells_are_understood(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    row = '2026-11-07T12:00:00Z,"first",held,"a ""quoted""\nreason, with comma",email'
+    path.write_text(f"{HEADER}\r\n{row}\r\n{GOOD}\r\n", encoding="utf-8-sig", newline="")
+    import_file(database.engine, path, RULES)
+    assert sorted(str(row[3]) for row in _rows(database)) == ["invalid_label", "rate_limited"]
+
+
+def test_a_reason_on_an_outcome_that_takes_none_is_dropped(database: Database, write: Write) -> None:
+    import_file(database.engine, write(HEADER, GOOD.replace("held", "delivered")), RULES)
+    assert _rows(database)[0][3] is None
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(cell=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=60))
+def test_whatever_text_stands_in_reason_and_segment_only_labels_are_stored(
+    database: Database, tmp_path: Path, cell: str
+) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text("TRUNCATE ops.delivery_events, ops.intake_batches"))
+    path = tmp_path / "events.jsonl"
+    path.write_text(json.dumps({**EVENTS[0], "reason": cell, "segment": cell}))
+    done = import_file(database.engine, path, RULES, max_rejected=1)
+    for _, _, _, reason, segment in _rows(database):
+        assert (reason, segment) in {(cell, cell), ("invalid_label", "invalid_label")}
+    assert done.accepted + done.rejected == 1
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(content=st.binary(max_size=300), ending=st.sampled_from(["csv", "jsonl", "parquet", "csv.gz", "jsonl.gz"]))
+def test_any_bytes_at_all_are_imported_or_refused_with_a_reason(
+    database: Database, tmp_path: Path, content: bytes, ending: str
+) -> None:
+    path = tmp_path / f"events.{ending}"
+    path.write_bytes(content)
+    with pytest.raises(OpsError) as caught:
+        import_file(database.engine, path, RULES)
+    assert caught.value.__cause__ is None
+    assert caught.value.reason is not Reason.INTERNAL_ERROR
+    assert _rows(database) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("events.csv", b"", Reason.FILE_EMPTY),
+        ("events.csv", HEADER.encode(), Reason.FILE_EMPTY),
+        ("events.jsonl", b"", Reason.FILE_EMPTY),
+        ("events.parquet", b"", Reason.FILE_EMPTY),
+        ("events.csv", b"touch,outcome\nfirst,held\n", Reason.MISSING_COLUMNS),
+        ("events.csv", b"occurred_at,occurred_at,touch,outcome\n", Reason.FILE_UNREADABLE),
+        ("events.csv", b"\x89PNG\r\n\x1a\n\x00\x00", Reason.FILE_UNREADABLE),
+        ("events.parquet", b"occurred_at,touch,outcome\n", Reason.FILE_UNREADABLE),
+        ("events.csv.gz", b"occurred_at,touch,outcome\n", Reason.FILE_UNREADABLE),
+        ("events.jsonl.gz", b"{}", Reason.FILE_UNREADABLE),
+        ("events.xlsx", b"PK", Reason.UNKNOWN_FORMAT),
+        ("events", b"", Reason.UNKNOWN_FORMAT),
+        ("events.gz", b"", Reason.UNKNOWN_FORMAT),
+    ],
+)
+def test_a_file_that_is_no_event_file_has_a_reason(
+    database: Database, tmp_path: Path, name: str, content: bytes, reason: Reason
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(OpsError) as caught:
+        import_file(database.engine, path, RULES)
+    assert caught.value.reason is reason
+    with database.engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM ops.intake_batches")) == 0
+
+
+def test_a_truncated_parquet_or_gzip_file_is_unreadable(database: Database, tmp_path: Path) -> None:
+    for name, make in (("whole.parquet", _as_parquet), ("whole.csv", _as_csv)):
+        make(tmp_path / name)
+    whole = {
+        "events.parquet": (tmp_path / "whole.parquet").read_bytes(),
+        "events.csv.gz": gzip.compress((tmp_path / "whole.csv").read_bytes() * 1000),
+    }
+    for name, content in whole.items():
+        for share in (0.3, 0.9):
+            (tmp_path / name).write_bytes(content[: int(len(content) * share)])
+            with pytest.raises(OpsError) as caught:
+                import_file(database.engine, tmp_path / name, RULES)
+            assert caught.value.reason is Reason.FILE_UNREADABLE
+    assert _rows(database) == []
+
+
+def test_a_missing_file_and_a_folder_have_reasons(database: Database, tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    for name, reason in (("none.csv", Reason.FILE_MISSING), ("folder.csv", Reason.FILE_UNREADABLE)):
+        with pytest.raises(OpsError) as caught:
+            import_file(database.engine, tmp_path / name, RULES)
+        assert caught.value.reason is reason
+
+
+def test_a_file_name_is_never_a_pattern_or_a_statement(database: Database, write: Write) -> None:
+    for number, name in enumerate(("ev*nts.csv", "events[1].csv", "it's; --.csv", "ünï.csv")):
+        import_file(database.engine, write(HEADER, GOOD.replace("12:00", f"12:0{number}"), name=name), RULES)
+    assert len(_rows(database)) == 4
+
+
+def test_events_land_in_the_partition_of_their_day(database: Database, write: Write) -> None:
+    import_file(database.engine, write(HEADER, GOOD), RULES)
+    with database.engine.connect() as connection:
+        where = connection.scalar(text("SELECT tableoid::regclass::text FROM ops.delivery_events"))
+    assert where == "ops.delivery_events_20261107"
+
+
+def test_interrupted_in_the_middle_nothing_of_the_file_is_kept_and_it_can_be_imported_again(
+    database: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text("\n".join([HEADER, *[GOOD] * 200_000]))
+    with psycopg.connect(database.dsn) as blocker:
+        # The claim on the file can be made, and the copy stops right at its start.
+        blocker.execute("LOCK TABLE ops.delivery_events IN SHARE MODE")
+        run = subprocess.Popen(
+            [sys.executable, "-m", "ops_pipeline.tools.events", "import", str(path)],
+            env={**os.environ, "OPS_POSTGRES_DSN": database.dsn, "TMPDIR": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        _wait_until_blocked(database)
+        run.send_signal(signal.SIGINT)
+        output, _ = run.communicate(timeout=60)
+    assert (run.returncode, output) == (1, "events_import status=fail reason=interrupted\n")
+    assert not list(tmp_path.glob("ops_pipeline_*"))
+    assert _rows(database) == []
+    assert import_file(database.engine, path, RULES).accepted == 200_000
+
+
+def _wait_until_blocked(database: Database) -> None:
+    deadline = datetime.now(UTC) + timedelta(seconds=60)
+    with psycopg.connect(database.dsn, autocommit=True) as watcher:
+        while datetime.now(UTC) < deadline:
+            found = watcher.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                " AND datname = current_database() AND application_name = 'ops_pipeline'"
+            ).fetchone()
+            if found and found[0]:
+                return
+    pytest.fail("the import never waited")
