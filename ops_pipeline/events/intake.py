@@ -323,6 +323,9 @@ def _reader(path: Path, rules: Rules) -> Iterator[_Reader]:
             "temp_directory": f"{scratch}/spill",
             "autoinstall_known_extensions": False,
             "preserve_insertion_order": False,
+            # Counted, but not printed by DuckDB itself.
+            "enable_progress_bar": True,
+            "enable_progress_bar_print": False,
         }
         for name, value in settings.items():
             connection.execute(f"SET {name} = ?", [value])

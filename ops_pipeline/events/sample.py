@@ -117,7 +117,6 @@ def write_sample(path: Path, last_day: date, *, days: int = DAYS, seed: int = SE
     )
     repeated = 0
     partial = path.with_name(f"{path.name}.partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
     with partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
