@@ -22,7 +22,9 @@ elif connection is None:
     context.config.print_stdout("Run migrations with: ops-pipeline db_bootstrap apply_migrations")
     raise SystemExit(1)
 else:
-    connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+    # Asked first: CREATE SCHEMA wants a privilege on the database even where the schema is there.
+    if not connection.scalar(text("SELECT to_regnamespace(:schema) IS NOT NULL"), {"schema": SCHEMA}):
+        connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
     connection.commit()
     context.configure(connection=connection, **options)
     with context.begin_transaction():

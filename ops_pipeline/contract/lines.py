@@ -74,16 +74,16 @@ def _plain(value: object) -> object:
 
 def _text(plain: object) -> str:
     match plain:
-        case None | [] | {}:
+        case None:
             return NONE
         case bool():
             return "yes" if plain else "no"
         case float():
             return f"{plain:.4f}"
         case list():
-            return ",".join(_text(item) for item in plain)
+            return ",".join(_text(item) for item in plain) or NONE
         case dict():
-            return ",".join(f"{key}:{count}" for key, count in plain.items())
+            return ",".join(f"{key}:{count}" for key, count in plain.items()) or NONE
         case _:
             return str(plain)
 

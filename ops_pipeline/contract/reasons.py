@@ -240,7 +240,7 @@ class Reason(StrEnum):
     )
     EVENTS_RELATION_MISSING = (
         "events_relation_missing",
-        "The relation that OPS_EVENTS_RELATION names does not exist, or the role may not see it.",
+        "The relation that OPS_EVENTS_RELATION names does not exist.",
         "Create the view, or correct the name (schema.name).",
     )
     EVENTS_RELATION_INVALID = (

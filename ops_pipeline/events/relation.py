@@ -16,6 +16,7 @@ from ops_pipeline.contract.vocabulary import LABEL_PATTERN, Outcome, Touch
 from ops_pipeline.store.daily_counts import DailyCount
 
 _TEXT_COLUMNS = ("touch", "outcome", "reason", "segment")
+_COLUMNS = ("occurred_at", *_TEXT_COLUMNS)
 # pg_type.typcategory: S holds text in all its forms, E enums.
 _TEXT_CATEGORIES = frozenset({"S", "E"})
 
@@ -27,7 +28,8 @@ _PART = r'(?:[^\W\d][\w$]*|"(?:[^"\x00]|"")+")'
 _IDENTIFIER = re.compile(rf"{_PART}(?:\.{_PART})?")
 
 _FIND = text("""
-    SELECT a.attname, t.typname, t.typcategory, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted
+    SELECT a.attname, t.typname, t.typcategory, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted,
+        has_column_privilege(c.oid, a.attnum, 'SELECT') AS is_readable
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -71,8 +73,8 @@ _COUNT = """
 def find_relation(connection: Connection, name: str) -> str:
     """Return the quoted, schema-qualified name of the table or view `name`.
 
-    Raises OpsError `events_relation_missing`, or `events_relation_invalid` where a column of the event contract is
-    missing or has another type.
+    Raises OpsError `events_relation_missing`, `events_relation_invalid` where a column of the event contract is
+    missing or has another type, or `no_privilege` where the role may not read it.
     """
     # What PostgreSQL cannot parse as an identifier would be an error that quotes it.
     found = connection.execute(_FIND, {"name": name}).all() if _IDENTIFIER.fullmatch(name) else []
@@ -82,6 +84,8 @@ def find_relation(connection: Connection, name: str) -> str:
     has_texts = all(categories.get(column) in _TEXT_CATEGORIES for column in _TEXT_COLUMNS)
     if not has_texts or ("occurred_at", "timestamptz") not in {(row.attname, row.typname) for row in found}:
         raise OpsError(Reason.EVENTS_RELATION_INVALID)
+    if not all(row.is_readable for row in found if row.attname in _COLUMNS):
+        raise OpsError(Reason.NO_PRIVILEGE)
     return str(found[0].quoted)
 
 

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import dagster as dg
 from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql
 
 from ops_pipeline.contract.config import HISTORY_DAYS
 from ops_pipeline.contract.days import ONE_DAY, parse_day
@@ -24,6 +25,7 @@ from ops_pipeline.store import results, schema
 from ops_pipeline.store.daily_counts import lock_days, read_days
 from ops_pipeline.store.engine import writing
 
+_POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
 DIGITS = 6
 """Decimals of a rate in the UI."""
 GROUP = "delivery_health"
@@ -42,8 +44,8 @@ def _table_metadata(table: Table) -> dict[str, object]:
             columns=[
                 dg.TableColumn(
                     column.name,
-                    str(column.type).lower(),
-                    description=column.comment,
+                    column.type.compile(_POSTGRESQL).lower(),
+                    description=schema.MEANING[column.name],
                     constraints=dg.TableColumnConstraints(nullable=bool(column.nullable), unique=False),
                 )
                 for column in table.columns

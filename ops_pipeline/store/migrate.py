@@ -19,7 +19,7 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 from ops_pipeline.contract.days import each_day
-from ops_pipeline.contract.errors import OpsError, sqlstate_of
+from ops_pipeline.contract.errors import OpsError, as_declared, sqlstate_of
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.shipped import shipped
 from ops_pipeline.contract.vocabulary import SqlState
@@ -30,6 +30,8 @@ from ops_pipeline.store.schema import SCHEMA, VERSION_TABLE
 # Any fixed number: it only has to differ from the locks of other programs in the same database.
 _LOCK_KEY = 0x6F70735F70697065
 _POLL_SECONDS = 0.1
+# SQLSTATE internal_error: the revision failed without the database having refused anything.
+_NO_SQLSTATE = "XX000"
 LOCK_WAIT_SECONDS = 60.0
 PARTITIONS_AHEAD_DAYS = 30
 
@@ -144,17 +146,18 @@ def _set_limits(connection: Connection) -> None:
 
 def _migrate(connection: Connection, names: list[str]) -> None:
     _set_limits(connection)
-    state: str | None = None
     try:
         command.upgrade(alembic_config(connection), "head")
-    except OpsError:
-        raise
     except Exception as error:  # noqa: BLE001 - a revision can raise anything
-        state = sqlstate_of(error) or "XX000"
-    if state is not None:
-        connection.rollback()
-        position = _position(connection, names)
-        raise OpsError(Reason.MIGRATION_FAILED, revision=int(names[position]), sqlstate=SqlState(state))
+        failure, state = as_declared(error), sqlstate_of(error) or _NO_SQLSTATE
+    else:
+        return
+    connection.rollback()
+    position = _position(connection, names)
+    # A role without the right, or a server that has gone, is no fault of the revision.
+    if position == len(names) or failure.reason in (Reason.NO_PRIVILEGE, Reason.DB_CONNECTION_LOST):
+        raise failure
+    raise OpsError(Reason.MIGRATION_FAILED, revision=int(names[position]), sqlstate=SqlState(state))
 
 
 @contextmanager

@@ -31,6 +31,37 @@ from ops_pipeline.health.verdict import SignalName, Status
 SCHEMA = "ops"
 VERSION_TABLE = "alembic_version"
 
+MEANING = {
+    "utc_day": "The UTC day; of a window, its last.",
+    "touch": "first, second, or both together.",
+    "outcome": "What happened, a step of the funnel.",
+    "reason": "Why, a declared label or one of the rollup's own words.",
+    "segment": "Optional breakdown, such as the channel.",
+    "events": "How many such events there were.",
+    "window_days": "Days in the window; 1 is the day alone.",
+    "delivered": "Messages that reached their recipient.",
+    "positive": "Positive acknowledgements, on the day they were given.",
+    "positive_rate": "positive / delivered.",
+    "offered": "Offers that were made.",
+    "suppressed": "Offers that were not made.",
+    "suppressed_by": "suppressed, by reason.",
+    "attempted": "Sends that were attempted.",
+    "attempted_derived": "True where the source logs no attempts, so that they are held + queued.",
+    "queued": "Sends handed to delivery.",
+    "held": "Sends that were held back.",
+    "held_by": "held, by reason.",
+    "failed": "Sends that delivery could not complete.",
+    "acknowledged": "Reactions of recipients.",
+    "acknowledged_by": "acknowledged, by positive, neutral and negative.",
+    "disabled": "People for whom the touch was switched off.",
+    "disabled_by": "disabled, by reason.",
+    "hold_rate": "held / attempted.",
+    "suppression_rate": "suppressed / (offered + suppressed).",
+    "failure_rate": "failed / (delivered + failed).",
+    "computed_at": "When this row was computed.",
+}
+"""What a column means, wherever it stands in a result table."""
+
 metadata = MetaData(
     schema=SCHEMA,
     naming_convention={

@@ -224,6 +224,24 @@ def test_any_name_that_postgresql_allows_can_be_named(database: Database) -> Non
     assert _counts(database) == {("first", "delivered", None): 1}
 
 
+def test_a_view_that_the_role_may_not_read_has_a_reason(database: Database) -> None:
+    from ops_pipeline.contract.environment import Name
+    from ops_pipeline.events.relation import find_relation
+    from ops_pipeline.store.engine import engine_for
+
+    with database.engine.begin() as connection:
+        connection.execute(text("DROP ROLE IF EXISTS may_not_read"))
+        connection.execute(text("CREATE ROLE may_not_read LOGIN"))
+        connection.execute(text("GRANT USAGE ON SCHEMA ops TO may_not_read"))
+    engine = engine_for(Name.OPS_EVENTS_DSN, database.dsn.replace("postgres@", "may_not_read@"))
+    with engine.connect() as connection, pytest.raises(OpsError) as caught:
+        find_relation(connection, EVENTS)
+    assert caught.value.reason is Reason.NO_PRIVILEGE
+    with database.engine.begin() as connection:
+        connection.execute(text("DROP OWNED BY may_not_read"))
+        connection.execute(text("DROP ROLE may_not_read"))
+
+
 def test_a_day_done_twice_at_once_is_counted_once(database: Database) -> None:
     with database.engine.begin() as connection:
         _insert(connection, EVENTS, *[("2026-11-07 12:00+00", "first", "delivered", None, None)] * 100)

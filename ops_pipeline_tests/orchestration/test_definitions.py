@@ -52,6 +52,7 @@ def test_each_asset_explains_itself_and_is_partitioned_by_utc_day(defs: dg.Defin
     assert node.kinds == {"postgres", "python"}
     columns = node.metadata["dagster/column_schema"].columns
     assert {"utc_day", "touch"} - {"touch" if name == "second_touch_summaries" else ""} <= {c.name for c in columns}
+    assert all(column.description for column in columns)
     assert node.metadata["dagster/table_name"] == f"ops.{name}"
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
@@ -115,6 +115,31 @@ def test_a_failing_revision_is_named_with_its_sqlstate_and_those_before_it_stay(
     with empty_database.engine.begin() as connection:
         connection.execute(text("DROP TABLE ops.hold_suppression_rates"))
     assert apply_migrations(empty_database.engine) == Applied(applied=2, skipped=2)
+
+
+def test_a_role_without_the_right_is_told_so_and_one_that_owns_the_schema_needs_no_more(
+    database: Database, empty_database: Database
+) -> None:
+    from ops_pipeline.contract.environment import Name
+    from ops_pipeline.store.engine import engine_for
+
+    with database.engine.begin() as connection:
+        connection.execute(text("DROP ROLE IF EXISTS owns_ops"))
+        connection.execute(text("CREATE ROLE owns_ops LOGIN"))
+
+    def as_role(one: Database) -> Engine:
+        return engine_for(Name.OPS_POSTGRES_DSN, one.dsn.replace("postgres@", "owns_ops@"))
+
+    with pytest.raises(OpsError) as caught:
+        apply_migrations(as_role(empty_database))
+    assert caught.value.reason is Reason.NO_PRIVILEGE
+    with empty_database.engine.begin() as connection:
+        connection.execute(text("CREATE SCHEMA ops AUTHORIZATION owns_ops"))
+    assert apply_migrations(as_role(empty_database)).applied == NUMBER_OF_REVISIONS
+    assert apply_migrations(as_role(empty_database)).skipped == NUMBER_OF_REVISIONS
+    with empty_database.engine.begin() as connection:
+        connection.execute(text("DROP OWNED BY owns_ops"))
+        connection.execute(text("DROP ROLE owns_ops"))
 
 
 REVISION = """
