@@ -357,7 +357,7 @@ class Reason(StrEnum):
     EMBEDDED_FAILED = (
         "embedded_failed",
         "The embedded database did not start.",
-        "Remove the data folder (.ops_pipeline by default; it holds only the demo) and try again.",
+        "Use a --data-dir whose path has no space or quote; else remove the folder (it holds only the demo).",
     )
     FILES_MISSING = (
         "files_missing",
