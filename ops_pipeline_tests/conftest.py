@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,13 +33,24 @@ class Database:
     engine: Engine
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[EmbeddedServer]:
+@contextmanager
+def _running_server() -> Iterator[EmbeddedServer]:
+    # Another version of PostgreSQL, whose user postgres needs no password on this socket.
+    if folder := os.environ.get("OPS_TEST_SOCKET_FOLDER"):
+        yield EmbeddedServer(folder)
+        return
     # Not pytest's own folder: that one is private to this user, and as root the server runs as another.
     with (
-        tempfile.TemporaryDirectory(prefix="ops_pipeline_tests_", ignore_cleanup_errors=True) as folder,
-        embedded_server(Path(folder) / "pg") as running,
+        tempfile.TemporaryDirectory(prefix="ops_pipeline_tests_", ignore_cleanup_errors=True) as scratch,
+        embedded_server(Path(scratch) / "pg") as running,
     ):
+        yield running
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[EmbeddedServer]:
+    with _running_server() as running:
+        running.drop_database(Label("bootstrapped"))
         running.create_database(Label("bootstrapped"))
         apply_migrations(running.engine("bootstrapped"))
         yield running
