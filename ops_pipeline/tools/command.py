@@ -5,10 +5,13 @@ A command is a function from parsed arguments to an exit code that emits lines. 
 
 from __future__ import annotations
 
+import _thread
 import argparse
+import atexit
 import logging
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +21,8 @@ from ops_pipeline.contract.errors import OpsError, as_declared
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, emit
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Label, is_label
+
+_SOON_SECONDS = 0.01
 
 
 class _Parser(argparse.ArgumentParser):
@@ -52,6 +57,12 @@ class Command:
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Run the command with `argv` (default: the process's own) and return its exit code; raises nothing."""
         _quieten()
+        try:
+            return self._main(argv)
+        finally:
+            _finish_undisturbed()
+
+    def _main(self, argv: Sequence[str] | None) -> int:
         as_json = "--json" in (sys.argv[1:] if argv is None else argv)
         name: LineName = self.line
         fields: dict[str, object] = {}
@@ -64,6 +75,8 @@ class Command:
             return ExitCode.OK if end.code in (None, 0) else ExitCode.FAILED
         except BaseException as error:  # noqa: BLE001 - the outermost boundary
             failure = as_declared(error)
+            # CPython remembers an interrupt that struck inside exec(), and would end the process by it after all.
+            exec("")  # noqa: S102
             fields |= {"reason": failure.reason, **failure.fields}
         emit(Line(name, status=Label("fail"), **fields), as_json=as_json)
         return ExitCode.FAILED
@@ -87,10 +100,30 @@ def _quieten() -> None:
     warnings.simplefilter("ignore")
     if not logging.getLogger().handlers:
         logging.getLogger().addHandler(logging.NullHandler())
-    try:
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _repeat_lost_interrupt
+    if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
-    except ValueError:  # not in the main thread
-        return
+
+
+def _finish_undisturbed() -> None:
+    """Ignore Ctrl-C while the interpreter takes itself down: everything is done and said by then."""
+    atexit.unregister(_ignore_signals)
+    # Last registered is first called.
+    atexit.register(_ignore_signals)
+
+
+def _ignore_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _repeat_lost_interrupt(failure: sys.UnraisableHookArgs) -> None:
+    """Interrupt once more where Ctrl-C struck in a destructor, which can only report it; print nothing of others."""
+    if failure.exc_type is KeyboardInterrupt:
+        again = threading.Timer(_SOON_SECONDS, _thread.interrupt_main)
+        again.daemon = True
+        again.start()
 
 
 def _interrupt(_signal: int, _frame: object) -> NoReturn:
