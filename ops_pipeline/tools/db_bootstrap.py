@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, emit
@@ -62,7 +61,7 @@ def _failure_line(arguments: argparse.Namespace) -> tuple[LineName, dict[str, ob
     return LineName.DB_BOOTSTRAP, {"mode": Label(arguments.mode)} if arguments.mode else {}
 
 
-_command = Command(
+main = Command(
     name="db_bootstrap",
     line=LineName.DB_BOOTSTRAP,
     description="Create or upgrade the ops database; each revision in its own transaction, under a lock.",
@@ -70,12 +69,7 @@ _command = Command(
     add_arguments=_add_arguments,
     run=_run,
     failure_line=_failure_line,
-)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
-    return _command.main(argv)
+).main
 
 
 if __name__ == "__main__":

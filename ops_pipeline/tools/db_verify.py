@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 
 from ops_pipeline.contract.environment import Name, value
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, emit
@@ -47,19 +46,14 @@ def _run(arguments: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-_command = Command(
+main = Command(
     name="db_verify",
     line=LineName.DB_VERIFY,
     description="Compare the ops database with what this version needs, and look for the events relation.",
     epilog=_EPILOG,
     add_arguments=_add_arguments,
     run=_run,
-)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
-    return _command.main(argv)
+).main
 
 
 if __name__ == "__main__":

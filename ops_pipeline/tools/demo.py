@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, emit
@@ -68,19 +67,14 @@ def _run(arguments: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-_command = Command(
+main = Command(
     name="demo",
     line=LineName.DEMO,
     description="See it work: embedded PostgreSQL, sample traffic, one day's lines.",
     epilog=_EPILOG,
     add_arguments=_add_arguments,
     run=_run,
-)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
-    return _command.main(argv)
+).main
 
 
 if __name__ == "__main__":

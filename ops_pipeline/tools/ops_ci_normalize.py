@@ -6,7 +6,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, emit
@@ -97,19 +97,14 @@ def _decide(code: int, log_file: Path, event: str) -> tuple[Label, Reason | Labe
     return Label("fail"), Reason.UNEXPECTED_EXIT_2
 
 
-_command = Command(
+main = Command(
     name="ops_ci_normalize",
     line=LineName.OPS_CI_NORMALIZE,
     description="Keep a scheduled run green when ops_daily merely had too little data to judge.",
     epilog=_EPILOG,
     add_arguments=_add_arguments,
     run=_run,
-)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
-    return _command.main(argv)
+).main
 
 
 if __name__ == "__main__":

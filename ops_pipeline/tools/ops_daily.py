@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -121,7 +120,7 @@ def _failure_line(arguments: argparse.Namespace) -> tuple[LineName, dict[str, ob
     return LineName.OPS_DAILY, {"mode": _mode(arguments)}
 
 
-_command = Command(
+main = Command(
     name="ops_daily",
     line=LineName.OPS_DAILY,
     description="Roll up a UTC day, compute its figures and ask the watchdog; the run is recorded in Dagster.",
@@ -129,12 +128,7 @@ _command = Command(
     add_arguments=_add_arguments,
     run=_run,
     failure_line=_failure_line,
-)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
-    return _command.main(argv)
+).main
 
 
 if __name__ == "__main__":

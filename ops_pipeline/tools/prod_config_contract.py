@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 
 from ops_pipeline.contract import environment
 from ops_pipeline.contract.errors import OpsError
@@ -59,19 +58,14 @@ def _run(arguments: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-_command = Command(
+main = Command(
     name="prod_config_contract",
     line=LineName.PROD_CONFIG,
     description="Check that production is configured, without connecting anywhere. Prints names, never values.",
     epilog=_EPILOG,
     add_arguments=_add_arguments,
     run=_run,
-)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
-    return _command.main(argv)
+).main
 
 
 if __name__ == "__main__":

@@ -137,19 +137,14 @@ def _wait_until_ready(port: int, processes: Sequence[subprocess.Popen[bytes]]) -
     raise OpsError(Reason.UI_STOPPED)
 
 
-_command = Command(
+main = Command(
     name="ui",
     line=LineName.UI,
     description="Serve the Dagster UI and daemon on the demo database, on loopback only.",
     epilog=_EPILOG,
     add_arguments=_add_arguments,
     run=_run,
-)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
-    return _command.main(argv)
+).main
 
 
 if __name__ == "__main__":

@@ -1,0 +1,287 @@
+"""The configuration file: every key has a default, and whatever is unknown or impossible is refused."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ops_pipeline.contract.config import SECTIONS, Config, Privacy, Thresholds, Windows, load_config, parse_config
+from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.vocabulary import DISABLED_REASONS, Taxonomy
+
+CANARY = "canary_7f3a"
+NAN, INF = math.nan, math.inf
+
+LIMITS = ("hold_rate", "suppression_rate", "failure_rate", "positive_rate")
+REASONS = ("held", "suppressed", "disabled", "failed")
+
+
+def test_without_a_file_everything_has_its_documented_default() -> None:
+    assert parse_config({}) == Config()
+    thresholds = Config().thresholds
+    assert (thresholds.hold_rate, thresholds.suppression_rate, thresholds.positive_rate) == (0.35, 0.60, 0.20)
+    assert thresholds.failure_rate is None
+    assert (thresholds.window_days, thresholds.confidence, thresholds.power, thresholds.alpha) == (
+        7,
+        0.999,
+        0.8,
+        0.001,
+    )
+    assert Config().windows.days == (7, 30)
+    assert Config().privacy.max_segments == 50
+    assert Config().taxonomy == Taxonomy()
+
+
+def test_what_a_file_says_replaces_the_default_and_nothing_else() -> None:
+    found = parse_config(
+        tomllib.loads(
+            """
+            [thresholds]
+            hold_rate = 0.5
+            failure_rate = 0.05
+            window_days = 14
+            [windows]
+            days = [7, 28, 90]
+            [taxonomy]
+            held = ["quiet_hours"]
+            [privacy]
+            max_segments = 20
+            """
+        )
+    )
+    assert found == Config(
+        thresholds=Thresholds(hold_rate=0.5, failure_rate=0.05, window_days=14),
+        windows=Windows(days=(7, 28, 90)),
+        taxonomy=Taxonomy(held=("quiet_hours",)),
+        privacy=Privacy(max_segments=20),
+    )
+    assert found.taxonomy.disabled == DISABLED_REASONS
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"treshold": {}},
+        {"Thresholds": {}},
+        {"hold_rate": 0.35},
+        {"thresholds": {"holdrate": 0.35}},
+        {"thresholds": {"hold-rate": 0.35}},
+        {"windows": {"window_days": 7}},
+        {"taxonomy": {"acknowledged": ["positive"]}},
+        {"privacy": {"min_cells": 10}},
+        {"thresholds": {"hold_rate": {"first": 0.35}}},
+        {"thresholds": 0.35},
+        {"thresholds": [{"hold_rate": 0.35}]},
+        {"thresholds": "hold_rate"},
+    ],
+    ids=str,
+)
+def test_an_unknown_section_or_key_is_refused_and_does_not_become_a_default(document: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"^unknown (section|key)$|^a limit is a fraction"):
+        parse_config(document)
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize(
+    "value", [0, 0.0, -0.0, 1, 1.0, -0.1, 1.5, 35, NAN, INF, -INF, True, False, "0.35", "", [0.35]]
+)
+def test_a_limit_that_is_no_fraction_is_refused(limit: str, value: object) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        parse_config({"thresholds": {limit: value}})
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("window_days", [0, -3, 36, 7.0, 7.5, NAN, True, "7", [7]]),
+        ("confidence", [0.5, 1, 0, 99.9, 1.0, NAN, INF, True, "0.999"]),
+        ("power", [0.5, 1, 80, NAN, INF, True, "0.8"]),
+        ("alpha", [0, 0.5, -0.001, 1, NAN, INF, True, "0.001"]),
+    ],
+)
+def test_a_threshold_that_cannot_work_is_refused(key: str, values: list[object]) -> None:
+    for value in values:
+        with pytest.raises((ValueError, TypeError)):
+            parse_config({"thresholds": {key: value}})
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        [],
+        [0],
+        [1, 7],
+        [-7],
+        [7, 7],
+        [30, 7],
+        [7, 91],
+        [7.0, 30],
+        [True, 7],
+        ["7", "30"],
+        [[7]],
+        [NAN],
+        7,
+        "7",
+        {},
+        {"a": 7},
+        True,
+    ],
+    ids=str,
+)
+def test_windows_that_are_unsorted_doubled_or_impossible_are_refused(days: object) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        parse_config({"windows": {"days": days}})
+
+
+def test_windows_that_are_doubled_are_refused_wherever_they_come_from() -> None:
+    with pytest.raises(ValueError, match=r"^windows are listed once each, shortest first$"):
+        Windows(days=(7, 7))
+
+
+@pytest.mark.parametrize("most", [0, -1, 1001, 50.0, NAN, INF, True, "50", [50]])
+def test_an_impossible_number_of_segments_is_refused(most: object) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        parse_config({"privacy": {"max_segments": most}})
+
+
+@pytest.mark.parametrize("outcome", REASONS)
+@pytest.mark.parametrize(
+    "reasons",
+    [
+        [f"{CANARY}@example.org"],
+        ["Quiet_Hours"],
+        ["quiet hours"],
+        ["quiet_hours\n"],
+        [""],
+        ["9_to_5"],
+        ["a" * 41],
+        ["ruhezeit_ä"],
+        ["invalid_label"],
+        ["undeclared"],
+        ["missing_reason"],
+        ["not_a_segment"],
+        ["quiet_hours", "quiet_hours"],
+        [1],
+        [None],
+        [["quiet_hours"]],
+        5,
+        True,
+    ],
+    ids=str,
+)
+def test_a_declared_reason_that_is_no_label_reserved_or_doubled_is_refused_and_not_repeated(
+    outcome: str, reasons: object
+) -> None:
+    with pytest.raises((ValueError, TypeError)) as caught:
+        parse_config({"taxonomy": {outcome: reasons}})
+    assert CANARY not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+# Numbers that a file can hold, the impossible ones included; whole numbers of any size are a case of their own.
+numbers = st.one_of(st.integers(-(10**18), 10**18), st.floats())
+leaves = st.one_of(numbers, st.booleans(), st.text(max_size=8), st.dates(), st.datetimes(), st.times())
+trees = st.recursive(
+    leaves,
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=8), inner, max_size=4)),
+    max_leaves=8,
+)
+
+
+def _section(cls: type) -> st.SearchStrategy[object]:
+    known = st.sampled_from([item.name for item in fields(cls)])
+    likely = st.one_of(st.floats(0, 1), st.integers(0, 100), st.lists(st.integers(0, 100), max_size=3), trees)
+    return st.one_of(st.dictionaries(known, likely, max_size=4), trees)
+
+
+documents = st.one_of(
+    st.fixed_dictionaries({}, optional={name: _section(cls) for name, cls in SECTIONS.items()}),
+    st.dictionaries(st.text(max_size=8), trees, max_size=4),
+)
+
+
+@given(documents)
+def test_any_document_is_a_configuration_or_is_refused(document: Mapping[str, Any]) -> None:
+    try:
+        found = parse_config(document)
+    except (ValueError, TypeError):
+        return
+    thresholds = found.thresholds
+    for name in LIMITS:
+        limit = getattr(thresholds, name)
+        assert limit is None or 0 < limit < 1
+    assert type(thresholds.window_days) is int
+    assert 1 <= thresholds.window_days <= 35
+    assert all(0.5 < share < 1 for share in (thresholds.confidence, thresholds.power))
+    assert 0 < thresholds.alpha < 0.5
+    assert list(found.windows.days) == sorted(set(found.windows.days))
+    assert all(type(days) is int and 2 <= days <= 90 for days in found.windows.days)
+    assert type(found.privacy.max_segments) is int
+    assert 1 <= found.privacy.max_segments <= 1000
+
+
+@given(st.one_of(st.binary(max_size=200), st.text(alphabet="[]{}=.,'\"#\n abc019_-", max_size=60).map(str.encode)))
+def test_any_bytes_at_all_are_a_configuration_or_an_invalid_one(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "ops.toml"
+    path.write_bytes(content)
+    try:
+        found: Config | Reason = load_config(path)
+    except OpsError as failure:
+        found = failure.reason
+    # None of these sections exists, so a file that parses has none.
+    assert found in (Config(), Reason.INVALID_CONFIG)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"[thresholds\nhold_rate = '{CANARY}'".encode(),
+        f"[thresholds]\nhold_rate = '{CANARY}'".encode(),
+        f"[thresholds]\n{CANARY} = 1".encode(),
+        f"[{CANARY}]".encode(),
+        f"[taxonomy]\nheld = ['{CANARY} {CANARY}']".encode(),
+        b"[thresholds]\nhold_rate = 0.35\nhold_rate = 0.40\n",
+        b"[thresholds]\nhold_rate = nan\n",
+        b"[thresholds]\nhold_rate = inf\n",
+        b"[thresholds]\nhold_rate = 0,35\n",
+        "[thresholds]\nhold_rate = 0.35\n".encode("utf-16"),
+        b"\xff\xfe[thresholds]",
+        b"[thresholds]\nhold_rate = 0.35 # \xe4\n",
+        b"\x00",
+    ],
+)
+def test_a_broken_file_is_an_invalid_configuration_and_nothing_of_it_is_said(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "ops.toml"
+    path.write_bytes(content)
+    with pytest.raises(OpsError) as caught:
+        load_config(path)
+    assert caught.value.reason is Reason.INVALID_CONFIG
+    assert CANARY not in repr(caught.value) + repr(caught.value.fields)
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+def test_a_file_that_is_not_there_or_is_a_folder_is_an_invalid_configuration(tmp_path: Path) -> None:
+    for path in (tmp_path / "missing.toml", tmp_path, tmp_path / "missing" / "ops.toml", tmp_path / ("x" * 5000)):
+        with pytest.raises(OpsError) as caught:
+            load_config(path)
+        assert caught.value.reason is Reason.INVALID_CONFIG
+        assert caught.value.__context__ is None
+
+
+def test_a_file_is_read_whatever_its_line_ends_and_an_empty_one_is_all_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "ops.toml"
+    path.write_bytes(b"[thresholds]\r\nhold_rate = 0.5\r\n")
+    assert load_config(path).thresholds.hold_rate == 0.5
+    path.write_bytes(b"")
+    assert load_config(path) == Config()

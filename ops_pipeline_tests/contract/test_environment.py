@@ -1,0 +1,176 @@
+"""The environment: what is set, what is missing and what cannot work, by name and never by value."""
+
+from __future__ import annotations
+
+import string
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ops_pipeline.contract import environment
+from ops_pipeline.contract.config import Config
+from ops_pipeline.contract.environment import DEFAULT, MEANING, REQUIRED, Name
+from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.reasons import Reason
+
+DSN = "postgresql://ops:s3cr3t@db.example:5432/ops"
+
+environs = st.dictionaries(st.sampled_from([name.value for name in Name]), st.one_of(st.just(DSN), st.text()))
+
+
+def test_every_name_is_its_own_value_and_has_a_meaning() -> None:
+    assert all(name.name == name.value for name in Name)
+    assert set(MEANING) == set(Name)
+    assert set(DEFAULT) <= set(Name)
+    assert not set(DEFAULT) & set(REQUIRED)
+
+
+@given(environs)
+def test_missing_and_invalid_names_are_sorted_and_never_both(environ: dict[str, str]) -> None:
+    missing, invalid = environment.missing_names(environ), environment.invalid_names(environ)
+    assert list(missing) == sorted(set(missing))
+    assert list(invalid) == sorted(set(invalid))
+    assert set(missing) <= set(REQUIRED)
+    assert not set(missing) & set(invalid)
+    assert environment.is_prod_configured(environ) is (missing != REQUIRED)
+
+
+@pytest.mark.parametrize(
+    ("environ", "missing", "is_prod"),
+    [
+        ({}, ("DAGSTER_POSTGRES_DSN", "OPS_POSTGRES_DSN"), False),
+        ({"OPS_EVENTS_DSN": DSN, "OPS_CONFIG": "x"}, ("DAGSTER_POSTGRES_DSN", "OPS_POSTGRES_DSN"), False),
+        ({"OPS_POSTGRES_DSN": DSN}, ("DAGSTER_POSTGRES_DSN",), True),
+        ({"DAGSTER_POSTGRES_DSN": DSN}, ("OPS_POSTGRES_DSN",), True),
+        ({"OPS_POSTGRES_DSN": DSN, "DAGSTER_POSTGRES_DSN": DSN}, (), True),
+        ({"OPS_POSTGRES_DSN": "nonsense"}, ("DAGSTER_POSTGRES_DSN",), True),
+    ],
+)
+def test_half_a_configuration_is_production_with_something_missing(
+    environ: dict[str, str], missing: tuple[str, ...], is_prod: bool
+) -> None:
+    assert environment.missing_names(environ) == missing
+    assert environment.is_prod_configured(environ) is is_prod
+
+
+@pytest.mark.parametrize("nothing", ["", " ", "\t\n", "\u00a0"])
+def test_an_empty_value_counts_as_not_set(nothing: str) -> None:
+    environ = dict.fromkeys(Name, nothing)
+    assert environment.missing_names(environ) == REQUIRED
+    assert not environment.is_prod_configured(environ)
+    assert environment.invalid_names(environ) == ()
+    assert environment.value(Name.OPS_EVENTS_DSN, environ) is None
+    assert environment.value(Name.OPS_EVENTS_RELATION, environ) == "ops.delivery_events"
+    assert environment.first_day(environ) == date(2026, 1, 1)
+    assert environment.config(environ) == Config()
+
+
+def test_spaces_around_a_value_do_not_belong_to_it() -> None:
+    assert environment.value(Name.OPS_POSTGRES_DSN, {"OPS_POSTGRES_DSN": f" {DSN}\n"}) == DSN
+
+
+def test_a_required_value_that_is_not_set_is_missing_by_name() -> None:
+    with pytest.raises(OpsError) as caught:
+        environment.required_value(Name.OPS_POSTGRES_DSN, {})
+    assert caught.value.reason is Reason.MISSING_ENV
+    assert caught.value.fields == {"missing": (Name.OPS_POSTGRES_DSN,)}
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        DSN,
+        "postgres://ops:s3cr3t@db.example/ops",
+        "postgresql+psycopg://ops@db.example/ops",
+        "postgresql+psycopg2://ops@db.example/ops",
+        "POSTGRESQL://ops@db.example/ops",
+        "postgresql://db.example/ops",
+        "postgresql://db.example:6543/ops?sslmode=require",
+        "postgresql://ops@[2001:db8::1]:5432/ops",
+        "postgresql://ops:p%40%3A%2F%25%23w@db.example/ops",
+        "postgresql://ops@/ops?host=/var/run/postgresql",
+        "postgresql:///ops?host=%2Fvar%2Frun%2Fpostgresql",
+        "postgresql:///ops?host=db.example&port=5432",
+    ],
+)
+def test_a_dsn_that_can_work_is_plausible(dsn: str) -> None:
+    assert environment.is_plausible_dsn(dsn)
+    assert environment.invalid_names(dict.fromkeys(REQUIRED, dsn)) == ()
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "nonsense",
+        "mysql://ops:s3cr3t@db.example/ops",
+        "sqlite:///ops.db",
+        "http://db.example/ops",
+        "postgresql+asyncpg://ops@db.example/ops",
+        "postgresql:ops",
+        "postgresql://",
+        "postgresql://db.example",
+        "postgresql://db.example/",
+        "postgresql://ops:s3cr3t@/ops",
+        "postgresql:///ops",
+        f"'{DSN}'",
+        f'"{DSN}"',
+        f"OPS_POSTGRES_DSN={DSN}",
+        "postgresql://ops:s3cr3t@db.example:abc/ops",
+        "postgresql://ops:s3cr3t@db.example:0/ops",
+        "postgresql://ops:s3cr3t@db.example:65536/ops",
+        "postgresql://ops:s3cr3t@db.example:-1/ops",
+        "postgresql://ops:a/b@db.example/ops",
+        "postgresql://ops:a#b@db.example/ops",
+        "postgresql://ops:a?b@db.example/ops",
+        "postgresql://ops@[2001:db8::1/ops",
+        "host=db.example dbname=ops password=s3cr3t",
+        "$OPS_POSTGRES_DSN",
+        "${{ secrets.OPS_POSTGRES_DSN }}",
+    ],
+)
+def test_a_dsn_that_cannot_work_is_invalid_by_the_name_it_was_given_under(dsn: str) -> None:
+    assert not environment.is_plausible_dsn(dsn)
+    for name in (Name.DAGSTER_POSTGRES_DSN, Name.OPS_EVENTS_DSN, Name.OPS_POSTGRES_DSN):
+        assert environment.invalid_names({name.value: dsn}) == (name,)
+
+
+@given(
+    st.one_of(
+        st.text(),
+        st.text().map("postgresql://{}".format),
+        st.text(alphabet=string.punctuation + "ab01", max_size=30).map("postgresql://u:{}@h/d".format),
+        st.text(alphabet=":/?#[]@%0a\u2100\uff0f\ud800", max_size=30).map("postgresql://{}/d".format),
+    )
+)
+def test_no_text_at_all_is_more_than_implausible(dsn: str) -> None:
+    assert environment.is_plausible_dsn(dsn) in (True, False)
+    environ = {"OPS_EVENTS_DSN": dsn, "OPS_FIRST_DAY": dsn}
+    assert set(environment.invalid_names(environ)) <= {Name.OPS_EVENTS_DSN, Name.OPS_FIRST_DAY}
+
+
+@pytest.mark.parametrize(
+    "text", ["soon", "2026-02-30", "2026-13-01", "01.02.2026", "2026-1-1", "2026-01-01T00:00", "0"]
+)
+def test_a_first_day_that_is_no_day_is_invalid_by_name(text: str) -> None:
+    assert environment.invalid_names({"OPS_FIRST_DAY": text}) == (Name.OPS_FIRST_DAY,)
+    with pytest.raises(OpsError) as caught:
+        environment.first_day({"OPS_FIRST_DAY": text})
+    assert caught.value.reason is Reason.INVALID_ENV
+    assert caught.value.fields == {"invalid": (Name.OPS_FIRST_DAY,)}
+    assert caught.value.__context__ is None
+
+
+def test_the_first_day_is_the_one_that_is_set() -> None:
+    assert environment.first_day({"OPS_FIRST_DAY": "2024-02-29"}) == date(2024, 2, 29)
+
+
+def test_the_configuration_is_that_of_the_file_that_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "ops.toml"
+    path.write_text("[thresholds]\nhold_rate = 0.5\n")
+    assert environment.config({"OPS_CONFIG": str(path)}).thresholds.hold_rate == 0.5
+    with pytest.raises(OpsError) as caught:
+        environment.config({"OPS_CONFIG": str(tmp_path / "missing.toml")})
+    assert caught.value.reason is Reason.INVALID_CONFIG

@@ -1,0 +1,282 @@
+"""Errors are words: whatever goes wrong becomes a declared reason, with nothing of the original's text."""
+# ruff: noqa: S608 - the statements are made from a constant
+
+from __future__ import annotations
+
+import builtins
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+
+import psycopg
+import psycopg2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+from ops_pipeline.contract.errors import OpsError, as_declared, declared, reason_of, sqlstate_of
+from ops_pipeline.contract.reasons import Reason
+from ops_pipeline_tests.conftest import Database
+
+CANARY = "canary_7f3a"
+
+BUILTIN_ERRORS = sorted(
+    (
+        kind
+        for kind in vars(builtins).values()
+        if isinstance(kind, type)
+        and issubclass(kind, BaseException)
+        and not issubclass(kind, UnicodeError | BaseExceptionGroup)
+    ),
+    key=lambda kind: kind.__name__,
+)
+
+
+def _everything_said(error: BaseException) -> str:
+    """All that a program which logs or stores the exception could come across."""
+    return "".join(traceback.format_exception(error)) + repr(error) + str(error) + repr(vars(error))
+
+
+def _fail(engine: Engine, *statements: str) -> BaseException:
+    """Return what SQLAlchemy raises for the last of `statements`, with the canary somewhere in its text."""
+    *before, last = map(text, statements)
+    with engine.connect() as connection:
+        for statement in before:
+            connection.execute(statement)
+        with pytest.raises(DBAPIError) as caught:
+            connection.execute(last)
+    return caught.value
+
+
+def _assert_is_a_word(error: BaseException, reason: Reason) -> None:
+    """The wrapped and the bare exception have the reason, and what stands for them has nothing else."""
+    for original in (error, getattr(error, "orig", None) or error):
+        assert reason_of(original) is reason
+        failure = as_declared(original)
+        assert str(failure) == reason
+        assert failure.fields == {}
+        assert CANARY not in _everything_said(failure)
+
+
+@pytest.mark.parametrize(
+    ("statements", "reason"),
+    [
+        ([f"SELECT '{CANARY}' FROM {CANARY}"], Reason.MISSING_TABLES),
+        ([f"CREATE TABLE {CANARY}.t (a int)"], Reason.MISSING_TABLES),
+        ([f"SELECT {CANARY} FROM pg_class"], Reason.DRIFT),
+        (
+            ["CREATE TABLE t (a text PRIMARY KEY)", f"INSERT INTO t VALUES ('{CANARY}'), ('{CANARY}')"],
+            Reason.CONSTRAINT_VIOLATED,
+        ),
+        (
+            ["CREATE TABLE t (a text CHECK (length(a) < 3))", f"INSERT INTO t VALUES ('{CANARY}')"],
+            Reason.CONSTRAINT_VIOLATED,
+        ),
+        (
+            ["CREATE TABLE t (a text, b int NOT NULL)", f"INSERT INTO t VALUES ('{CANARY}', NULL)"],
+            Reason.CONSTRAINT_VIOLATED,
+        ),
+        (
+            [
+                "CREATE TABLE t (a text PRIMARY KEY)",
+                "CREATE TABLE u (a text REFERENCES t)",
+                f"INSERT INTO u VALUES ('{CANARY}')",
+            ],
+            Reason.CONSTRAINT_VIOLATED,
+        ),
+        (
+            [f"CREATE TABLE {CANARY} (a int)", "SET LOCAL ROLE pg_monitor", f"SELECT a FROM {CANARY}"],
+            Reason.NO_PRIVILEGE,
+        ),
+        (["SET LOCAL statement_timeout = '20ms'", f"SELECT '{CANARY}', pg_sleep(60)"], Reason.DB_TIMEOUT),
+        ([f"SELECT CAST('{CANARY}' AS date)"], Reason.DB_ERROR),
+        ([f"SELEKT '{CANARY}'"], Reason.DB_ERROR),
+        ([f"SELECT '{CANARY}', 1 / 0"], Reason.DB_ERROR),
+        (["SET LOCAL transaction_read_only = on", f"CREATE TABLE {CANARY} (a int)"], Reason.DB_ERROR),
+        ([f"DO $$ BEGIN RAISE EXCEPTION '{CANARY}' USING ERRCODE = '53100'; END $$"], Reason.DB_OUT_OF_RESOURCES),
+    ],
+)
+def test_a_statement_that_the_database_refuses_has_a_word(
+    empty_database: Database, statements: list[str], reason: Reason
+) -> None:
+    error = _fail(empty_database.engine, *statements)
+    assert CANARY in str(error), "the original must hold what is not to get out"
+    _assert_is_a_word(error, reason)
+
+
+def test_a_lock_that_somebody_else_holds_has_a_word(database: Database) -> None:
+    with psycopg.connect(database.dsn) as other:
+        other.execute("LOCK TABLE ops.daily_counts")
+        error = _fail(
+            database.engine, "SET LOCAL lock_timeout = '20ms'", f"SELECT count(*) AS {CANARY} FROM ops.daily_counts"
+        )
+    _assert_is_a_word(error, Reason.LOCK_TIMEOUT)
+
+
+def test_two_transactions_that_collide_have_a_word(empty_database: Database) -> None:
+    with empty_database.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE t (a int)"))
+        connection.execute(text("INSERT INTO t VALUES (1)"))
+    late = empty_database.engine.connect().execution_options(isolation_level="REPEATABLE READ")
+    with late, late.begin():
+        late.execute(text("SELECT a FROM t"))
+        with empty_database.engine.begin() as early:
+            early.execute(text("UPDATE t SET a = 2"))
+        with pytest.raises(DBAPIError) as caught:
+            late.execute(text(f"UPDATE t SET a = 3 /* {CANARY} */"))
+    _assert_is_a_word(caught.value, Reason.DB_CONFLICT)
+
+
+def test_a_connection_that_the_server_ends_has_a_word(empty_database: Database) -> None:
+    with psycopg.connect(empty_database.dsn) as victim, psycopg.connect(empty_database.dsn) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 10000)", (victim.info.backend_pid,))
+        with pytest.raises(psycopg.OperationalError) as caught:
+            victim.execute(f"SELECT '{CANARY}'")
+    _assert_is_a_word(caught.value, Reason.DB_CONNECTION_LOST)
+
+
+@pytest.mark.parametrize("driver", [psycopg, psycopg2], ids=lambda driver: driver.__name__)
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        f"postgresql://{CANARY}:{CANARY}@127.0.0.1:1/{CANARY}",
+        f"postgresql://{CANARY}:{CANARY}@/{CANARY}?host=/no/such/{CANARY}",
+        f"postgresql://user@{CANARY}.invalid/ops",
+    ],
+    ids=["refused", "no_socket", "no_such_host"],
+)
+def test_a_server_that_cannot_be_reached_has_a_word_with_either_driver(driver: object, dsn: str) -> None:
+    engine = create_engine("postgresql+psycopg://", creator=lambda: driver.connect(dsn))  # type: ignore[attr-defined]
+    with pytest.raises((DBAPIError, psycopg2.Error)) as caught:
+        engine.connect()
+    _assert_is_a_word(caught.value, Reason.DB_CONNECT_FAILED)
+
+
+def test_a_database_or_a_role_that_does_not_exist_has_a_word(empty_database: Database) -> None:
+    folder = empty_database.dsn.partition("?")[2]
+    for dsn in (f"postgresql://postgres@/{CANARY}?{folder}", f"postgresql://{CANARY}@/postgres?{folder}"):
+        with pytest.raises(psycopg.OperationalError, match=CANARY) as caught:
+            psycopg.connect(dsn)
+        _assert_is_a_word(caught.value, Reason.DB_CONNECT_FAILED)
+
+
+@given(st.sampled_from(BUILTIN_ERRORS), st.lists(st.text().map(lambda said: CANARY + said), max_size=3))
+def test_any_exception_of_python_becomes_a_reason_and_none_of_its_text(
+    kind: type[BaseException], said: list[str]
+) -> None:
+    error = kind(*said)
+    error.add_note(CANARY)
+    error.__cause__ = ValueError(CANARY)
+    expected = Reason.INTERRUPTED if kind is KeyboardInterrupt else Reason.INTERNAL_ERROR
+    assert reason_of(error) is expected
+    assert CANARY not in _everything_said(as_declared(error))
+
+
+@given(st.text())
+def test_any_sqlstate_becomes_a_reason(state: str) -> None:
+    error = RuntimeError(CANARY)
+    error.sqlstate = state  # type: ignore[attr-defined]
+    assert sqlstate_of(error) == state
+    assert isinstance(reason_of(error), Reason)
+    assert reason_of(error) is not Reason.INTERNAL_ERROR
+
+
+def test_a_failure_that_has_a_word_keeps_it_and_its_fields() -> None:
+    failure = as_declared(OpsError(Reason.BEHIND, revision=2, pending=2))
+    assert (failure.reason, failure.fields) == (Reason.BEHIND, {"revision": 2, "pending": 2})
+
+
+def _raise_plain() -> None:
+    error = ValueError(CANARY)
+    error.add_note(CANARY)
+    raise error
+
+
+def _raise_deep() -> None:
+    try:
+        _raise_plain()
+    except ValueError as error:
+        error.add_note(CANARY)
+        raise RuntimeError(CANARY) from error
+
+
+def _raise_group() -> None:
+    raise ExceptionGroup(CANARY, [ValueError(CANARY), OSError(CANARY)])
+
+
+def _raise_with_a_word_inside_a_handler() -> None:
+    try:
+        _raise_plain()
+    except ValueError:
+        raise OpsError(Reason.INTERNAL_ERROR)  # noqa: B904 - a chain made by mistake
+
+
+def _raise_with_a_word_and_a_cause() -> None:
+    raise OpsError(Reason.INTERNAL_ERROR) from ValueError(CANARY)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [_raise_plain, _raise_deep, _raise_group, _raise_with_a_word_inside_a_handler, _raise_with_a_word_and_a_cause],
+)
+def test_beyond_the_boundary_there_is_no_cause_context_note_or_text(function: Callable[[], None]) -> None:
+    with pytest.raises(OpsError) as caught:
+        declared(function)()
+    assert caught.value.reason is Reason.INTERNAL_ERROR
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    assert not hasattr(caught.value, "__notes__")
+    assert CANARY not in _everything_said(caught.value)
+
+
+def test_beyond_the_boundary_a_database_error_is_a_word_too(empty_database: Database) -> None:
+    @declared
+    def insert_twice() -> None:
+        with empty_database.engine.begin() as connection:
+            connection.execute(text("CREATE TABLE t (a text UNIQUE)"))
+            connection.execute(text("INSERT INTO t VALUES (:a), (:a)"), {"a": CANARY})
+
+    with pytest.raises(OpsError) as caught:
+        insert_twice()
+    assert caught.value.reason is Reason.CONSTRAINT_VIOLATED
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    assert CANARY not in _everything_said(caught.value)
+
+
+def test_the_boundary_hands_on_arguments_and_results_and_lets_ctrl_c_through() -> None:
+    assert declared(lambda a, *, b: (a, b))(1, b=2) == (1, 2)
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        declared(interrupted)()
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_shown"),
+    [
+        ({}, False),
+        ({"OPS_DEBUG": "0"}, False),
+        ({"OPS_DEBUG": "1"}, True),
+        ({"OPS_DEBUG": "1", "OPS_POSTGRES_DSN": "postgresql://h/d"}, False),
+        ({"OPS_DEBUG": "1", "DAGSTER_POSTGRES_DSN": "postgresql://h/d"}, False),
+    ],
+    ids=["not_asked", "switched_off", "asked", "asked_with_ops_dsn", "asked_with_dagster_dsn"],
+)
+def test_the_original_is_shown_to_a_developer_who_asks_and_never_where_production_is_configured(
+    environ: dict[str, str], is_shown: bool
+) -> None:
+    program = (
+        "from ops_pipeline.contract.errors import as_declared\n"
+        f"print(as_declared(ValueError('{CANARY}')).reason.value)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, **environ}, capture_output=True, text=True, timeout=60
+    )
+    assert ended.stdout == "internal_error\n"
+    assert (CANARY in ended.stderr) is is_shown
+    assert bool(ended.stderr) is is_shown

@@ -1,0 +1,241 @@
+"""The lines of a day: their order, their grammar, and that the snapshot says the same as the figures."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.vocabulary import HELD_REASONS, SUPPRESSED_REASONS, Outcome, Touch
+from ops_pipeline.health import DayCounts, Thresholds, Verdict, evaluate
+from ops_pipeline.health.metrics import Metrics, delivered_totals, hold_suppression_rates, second_touch_summaries
+from ops_pipeline.report.daily_lines import daily_lines, watchdog_line
+
+DAY = date(2026, 11, 7)
+
+Counts = dict[tuple[str, str, str | None], int]
+
+
+def _metrics(days: Sequence[DayCounts], windows: Sequence[int] = (7, 30)) -> Metrics:
+    return Metrics(
+        as_of=DAY,
+        totals=delivered_totals(days, DAY, windows),
+        rates=hold_suppression_rates(days, DAY, windows),
+        second_touch=second_touch_summaries(days, DAY, windows),
+    )
+
+
+def _printed(days: Sequence[DayCounts], windows: Sequence[int] = (7, 30)) -> list[str]:
+    return [str(line) for line in daily_lines(_metrics(days, windows), evaluate(days, DAY))]
+
+
+COUNTS: Counts = {
+    ("first", "offered", None): 800,
+    ("first", "suppressed", "rate_limited"): 200,
+    ("first", "attempted", None): 700,
+    ("first", "held", "cooldown_active"): 70,
+    ("first", "delivered", None): 600,
+    ("first", "failed", "blocked"): 30,
+    ("first", "acknowledged", "positive"): 199,
+    ("second", "offered", None): 40,
+    ("second", "suppressed", "unknown"): 4,
+    ("second", "suppressed", "crisis_blocked"): 9,
+    ("second", "suppressed", "disabled_permanent"): 4,
+    ("second", "held", "rate_limited"): 2,
+    ("second", "held", "identity_leak"): 1,
+    ("second", "held", "undeclared"): 5,
+    ("second", "queued", None): 32,
+    ("second", "delivered", None): 30,
+    ("second", "acknowledged", "neutral"): 1,
+    ("second", "acknowledged", "positive"): 7,
+    ("second", "disabled", "negative_ack"): 3,
+}
+DAYS = [DayCounts(DAY, COUNTS)]
+
+
+def test_the_lines_come_in_their_documented_order_whatever_the_windows_are() -> None:
+    for windows in ((7, 30), (7,), (2, 7, 28, 90)):
+        names = [line.split(" ", 1)[0] for line in _printed(DAYS, windows)]
+        assert names == (
+            ["ops_daily_totals"] * len(windows)
+            + ["ops_daily_rates"] * 2 * len(windows)
+            + ["ops_daily_second_touch"] * len(windows)
+            + ["ops_daily_signal"] * 9
+            + ["ops_daily_watchdog", "ops_metrics_snapshot"]
+        )
+
+
+def test_the_figures_are_printed_with_four_decimals_and_what_they_are_made_of() -> None:
+    printed = _printed(DAYS)
+    assert printed[0] == (
+        "ops_daily_totals as_of=2026-11-07 window_days=7 delivered_total=630 delivered_first=600 delivered_second=30"
+        " positive=206 h=0.3270"
+    )
+    assert printed[2] == (
+        "ops_daily_rates as_of=2026-11-07 touch=first window_days=7 hold_rate=0.1000 held=70 attempts=700"
+        " attempted=logged suppression_rate=0.2000 suppressed=200 offered=800 failure_rate=0.0476 failed=30"
+    )
+    assert printed[3] == (
+        "ops_daily_rates as_of=2026-11-07 touch=second window_days=7 hold_rate=0.2000 held=8 attempts=40"
+        " attempted=derived suppression_rate=0.2982 suppressed=17 offered=40 failure_rate=0.0000 failed=0"
+    )
+
+
+def test_the_second_touch_line_has_every_reason_the_most_frequent_first_and_then_by_name() -> None:
+    assert _printed(DAYS)[6] == (
+        "ops_daily_second_touch as_of=2026-11-07 window_days=7 offered=40 suppressed=17 suppression_rate=0.2982"
+        " suppressed_by=crisis_blocked:9,disabled_permanent:4,unknown:4 attempts=40 attempted=derived queued=32"
+        " held=8 hold_rate=0.2000 held_by=undeclared:5,rate_limited:2,identity_leak:1 delivered=30 failed=0"
+        " acknowledged=8 acknowledged_by=positive:7,neutral:1 disabled=3 disabled_by=negative_ack:3"
+    )
+
+
+def test_without_any_event_every_rate_and_reason_reads_none_and_every_count_0() -> None:
+    printed = _printed([])
+    assert printed[0] == (
+        "ops_daily_totals as_of=2026-11-07 window_days=7 delivered_total=0 delivered_first=0 delivered_second=0"
+        " positive=0 h=none"
+    )
+    assert "hold_rate=none held=0 attempts=0 attempted=logged suppression_rate=none" in printed[2]
+    assert "suppression_rate=none suppressed_by=none" in printed[6]
+    assert printed[-2] == (
+        "ops_daily_watchdog status=insufficient_data reason=delivered_total_0 as_of=2026-11-07"
+        " reasons=delivered_total_0 signals=9 failing=0 undecided=8"
+    )
+
+
+def test_the_watchdog_line_has_every_reason_the_worst_first() -> None:
+    bad: Counts = {
+        ("first", "held", "cooldown_active"): 500,
+        ("second", "disabled", "identity_leak"): 1,
+        ("first", "delivered", None): 500,
+    }
+    assert str(watchdog_line(evaluate([DayCounts(DAY, bad)], DAY))) == (
+        "ops_daily_watchdog status=unhealthy reason=identity_leak as_of=2026-11-07"
+        " reasons=identity_leak,hold_rate_limit,positive_rate_limit signals=9 failing=3 undecided=5"
+    )
+
+
+def test_a_rate_just_below_its_limit_is_told_apart_from_it() -> None:
+    days = [DayCounts(DAY, {("first", "delivered", None): 1000, ("first", "acknowledged", "positive"): 199})]
+    (signal,) = [line for line in _printed(days) if " touch=first signal=positive_rate " in line]
+    assert " x=199 n=1000 rate=0.1990 expected=none limit=0.2000 bound=0.2408 sees=0.7569" in signal
+    assert " status=healthy reason=within_limit " in signal
+
+
+def test_reactions_that_outnumber_deliveries_are_printed_as_they_are() -> None:
+    printed = _printed([DayCounts(DAY, {("first", "delivered", None): 2, ("first", "acknowledged", "positive"): 9})])
+    assert " delivered_total=2 " in printed[0]
+    assert " positive=9 h=4.5000" in printed[0]
+
+
+@pytest.mark.parametrize("reason", ["ada@example.org", "Quiet Hours", "a" * 41, "two\nlines", ""])
+def test_a_reason_that_is_no_label_is_refused_and_not_repeated(reason: str) -> None:
+    days = [DayCounts(DAY, {("second", "held", reason): 1})]
+    with pytest.raises(ValueError, match=r"^not a label$"):
+        _printed(days)
+
+
+# Whatever the counts are
+
+KEYS = [
+    (touch.value, outcome.value, reason)
+    for touch in Touch
+    for outcome, reasons in (
+        *((outcome, (None,)) for outcome in (Outcome.OFFERED, Outcome.ATTEMPTED, Outcome.QUEUED, Outcome.DELIVERED)),
+        (Outcome.SUPPRESSED, (*SUPPRESSED_REASONS, "undeclared")),
+        (Outcome.HELD, (*HELD_REASONS, "invalid_label")),
+        (Outcome.FAILED, ("blocked", "missing_reason")),
+        (Outcome.ACKNOWLEDGED, ("positive", "neutral", "negative")),
+        (Outcome.DISABLED, ("negative_ack", "identity_leak")),
+    )
+    for reason in reasons
+]
+histories = st.dictionaries(
+    st.integers(-2, 40), st.dictionaries(st.sampled_from(KEYS), st.integers(0, 10**6), max_size=12), max_size=8
+).map(lambda by_ago: [DayCounts(DAY - timedelta(days=ago), counts) for ago, counts in by_ago.items()])
+
+_VALUE = r"[a-z0-9_.+-]+(?::\d+)?"
+GRAMMAR = re.compile(rf"[a-z][a-z0-9_]*(?: [a-z][a-z0-9_]*={_VALUE}(?:,{_VALUE})*)+")
+
+
+@given(histories)
+def test_every_line_keeps_the_grammar_and_has_the_keys_of_its_kind(days: list[DayCounts]) -> None:
+    *lines, snapshot = _printed(days)
+    keys_of: dict[str, set[tuple[str, ...]]] = {}
+    for line in lines:
+        assert GRAMMAR.fullmatch(line), line
+        name, *fields = line.split(" ")
+        keys_of.setdefault(name, set()).add(tuple(field.partition("=")[0] for field in fields))
+    assert all(len(keys) == 1 for keys in keys_of.values())
+    assert snapshot.startswith("ops_metrics_snapshot {")
+    assert len(snapshot.splitlines()) == 1
+    assert snapshot.isascii()
+
+
+def _is_close(printed: object, value: float | None) -> bool:
+    return printed is None if value is None else printed == pytest.approx(value, abs=5.1e-7)
+
+
+def _compare(documents: list[dict[str, object]], figures: Sequence[object], rates: Sequence[str]) -> None:
+    assert len(documents) == len(figures)
+    for document, figure in zip(documents, figures, strict=True):
+        for key, printed in document.items():
+            value = getattr(figure, key)
+            if key in rates:
+                assert _is_close(printed, value)
+            else:
+                assert printed == value
+                assert type(printed) is not float
+
+
+@given(histories)
+def test_the_snapshot_is_json_with_a_version_and_equals_the_metrics_and_the_verdict(days: list[DayCounts]) -> None:
+    metrics, verdict = _metrics(days), evaluate(days, DAY, Thresholds())
+    *_, line = daily_lines(metrics, verdict)
+    snapshot = json.loads(str(line).removeprefix("ops_metrics_snapshot "), parse_constant=pytest.fail)
+    assert list(snapshot) == [
+        "schema_version",
+        "as_of",
+        "status",
+        "reason",
+        "reasons",
+        "delivered_totals",
+        "hold_suppression_rates",
+        "second_touch_summaries",
+        "signals",
+    ]
+    assert snapshot["schema_version"] == 1
+    assert snapshot["as_of"] == "2026-11-07"
+    assert (snapshot["status"], snapshot["reason"]) == (verdict.status, verdict.reason)
+    assert snapshot["reasons"] == [*(verdict.unhealthy_reasons or (verdict.reason,))]
+    rates = ("positive_rate", "hold_rate", "suppression_rate", "failure_rate")
+    _compare(snapshot["delivered_totals"], metrics.totals, rates)
+    _compare(snapshot["hold_suppression_rates"], metrics.rates, rates)
+    _compare(snapshot["second_touch_summaries"], metrics.second_touch, rates)
+    _compare(snapshot["signals"], verdict.signals, ("rate", "expected", "limit", "bound", "sees"))
+    assert json.loads(line.as_json()) == {"line": "ops_metrics_snapshot", **snapshot}
+
+
+@given(histories)
+def test_the_watchdog_line_says_what_the_verdict_says(days: list[DayCounts]) -> None:
+    verdict: Verdict = evaluate(days, DAY)
+    *lines, _ = _printed(days)
+    signals = [line for line in lines if line.startswith("ops_daily_signal ")]
+    failing = sum(" status=unhealthy " in line for line in signals)
+    undecided = sum(" status=insufficient_data " in line for line in signals)
+    reasons = ",".join(verdict.unhealthy_reasons) or verdict.reason
+    assert lines[-1] == (
+        f"ops_daily_watchdog status={verdict.status} reason={verdict.reason} as_of=2026-11-07 reasons={reasons}"
+        f" signals={len(signals)} failing={failing} undecided={undecided}"
+    )
+    assert (failing > 0) is (verdict.status == "unhealthy")
+    # What CI reads to decide whether a scheduled run may stay green.
+    assert ("unhealthy" in "\n".join(lines)) is (verdict.status == "unhealthy")
+    assert Reason(verdict.reason) in Reason

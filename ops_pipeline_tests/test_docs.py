@@ -1,0 +1,238 @@
+"""What is documented is what can happen: generated pages are current, links lead somewhere, numbers are true."""
+
+from __future__ import annotations
+
+import ast
+import re
+import runpy
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from datetime import date
+from math import ceil, comb, log
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops_pipeline.contract.config import SECTIONS, Config, Thresholds, parse_config
+from ops_pipeline.health import DayCounts, SignalName, Status, evaluate
+from ops_pipeline.health.volume import _log_zero
+from ops_pipeline.health.wilson import lower_bound, upper_bound, visible_above, visible_below
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+GENERATOR = DOCS / "generate_reference.py"
+WATCHDOG = DOCS / "explanation" / "watchdog.md"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+
+_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
+_CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]+`", flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def generator() -> dict[str, Any]:
+    return runpy.run_path(str(GENERATOR))
+
+
+# Generated pages
+
+
+def test_the_committed_reference_is_what_the_code_says(generator: dict[str, Any]) -> None:
+    pages = generator["pages"]()
+    assert set(pages) == {path.relative_to(DOCS).as_posix() for path in (DOCS / "reference").glob("*.md")}
+    for page, text in pages.items():
+        assert (DOCS / page).read_text(encoding="utf-8") == text, "run docs/generate_reference.py"
+
+
+def test_a_page_that_was_edited_or_is_missing_is_found(generator: dict[str, Any], tmp_path: Path) -> None:
+    assert generator["differing"](tmp_path) == ["reference/lines.md", "reference/configuration.md"]
+    generator["write"](tmp_path)
+    assert generator["differing"](tmp_path) == []
+    page = tmp_path / "reference" / "lines.md"
+    page.write_text(page.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert generator["differing"](tmp_path) == ["reference/lines.md"]
+
+
+def test_the_generator_checks_from_any_folder_and_refuses_what_it_does_not_know(tmp_path: Path) -> None:
+    for arguments, code, output in (
+        (["--check"], 0, ""),
+        (["--chekc"], 1, "usage: python docs/generate_reference.py [--check]\n"),
+    ):
+        ended = subprocess.run(
+            [sys.executable, GENERATOR, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+        assert (ended.returncode, ended.stdout, ended.stderr) == (code, output, "")
+
+
+def test_the_documented_example_file_has_every_key_and_can_be_used() -> None:
+    page = (DOCS / "reference" / "configuration.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```toml\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    document = tomllib.loads(example)
+    assert {section: list(values) for section, values in document.items()} == {
+        section: list(cls.__dataclass_fields__) for section, cls in SECTIONS.items()
+    }
+    assert parse_config(document) == Config(thresholds=Thresholds(failure_rate=0.05))
+
+
+def _failure_fields() -> Iterator[str]:
+    for path in (ROOT / "ops_pipeline").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "OpsError":
+                yield from (keyword.arg for keyword in node.keywords if keyword.arg)
+
+
+def test_every_field_that_a_failure_can_bring_is_explained(generator: dict[str, Any]) -> None:
+    assert set(generator["FAILURE_KEYS"]) == {"mode", *_failure_fields()}
+
+
+# Links
+
+
+def _prose(page: Path) -> str:
+    return _CODE.sub("", page.read_text(encoding="utf-8"))
+
+
+def _anchors(page: Path) -> set[str]:
+    """The fragments that headings of a page have where Markdown is shown on GitHub."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#{1,6} +(.+?)\s*$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    for target in _LINK.findall(_prose(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, fragment = target.partition("#")
+        found = (page.parent / path).resolve() if path else page
+        assert found.is_relative_to(ROOT), target
+        assert found.exists(), target
+        if fragment:
+            assert fragment in _anchors(found), target
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    reached, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in reached or page.suffix != ".md":
+            continue
+        reached.add(page)
+        targets = (target.partition("#")[0] for target in _LINK.findall(_prose(page)))
+        waiting += [(page.parent / target).resolve() for target in targets if target and ":" not in target]
+    assert set(PAGES) <= reached
+
+
+# The numbers of the page that explains the watchdog
+
+_DAY = date(2026, 11, 7)
+_CONFIDENCE, _POWER = Thresholds().confidence, Thresholds().power
+
+
+def _counts(name: SignalName, x: int, n: int) -> dict[tuple[str, str, str | None], int]:
+    match name:
+        case SignalName.HOLD_RATE:
+            return {("first", "attempted", None): n, ("first", "held", "disabled"): x}
+        case SignalName.SUPPRESSION_RATE:
+            return {("first", "offered", None): n - x, ("first", "suppressed", "unknown"): x}
+        case SignalName.FAILURE_RATE:
+            return {("first", "delivered", None): n - x, ("first", "failed", "blocked"): x}
+        case _:
+            return {("first", "delivered", None): n, ("first", "acknowledged", "positive"): x}
+
+
+def _status(name: SignalName, x: int, n: int, thresholds: Thresholds | None = None) -> Status:
+    verdict = evaluate([DayCounts(_DAY, _counts(name, x, n))], _DAY, thresholds or Thresholds())
+    (signal,) = [one for one in verdict.signals if one.name is name and one.touch == "first"]
+    return signal.status
+
+
+def _first(is_it: Callable[[int], bool], start: int = 1) -> int:
+    return next(n for n in range(start, 100_000) if is_it(n))
+
+
+def _assert_documented(*rows: str) -> None:
+    documented = WATCHDOG.read_text(encoding="utf-8").splitlines()
+    assert [row for row in rows if row not in documented] == []
+
+
+def _visible(limit: float, n: int, *, low: bool) -> float:
+    found = (visible_below if low else visible_above)(limit, n, _CONFIDENCE, _POWER)
+    assert found is not None
+    return found
+
+
+def test_the_documented_number_of_events_that_each_limit_needs_is_the_one_that_the_code_needs() -> None:
+    hold, suppression, positive = SignalName.HOLD_RATE, SignalName.SUPPRESSION_RATE, SignalName.POSITIVE_RATE
+    held, suppressed, delivered = (
+        _first(lambda n, name=name, x=x: _status(name, x * n, n) is Status.HEALTHY)  # type: ignore[misc]
+        for name, x in ((hold, 0), (suppression, 0), (positive, 1))
+    )
+    all_held, all_suppressed, none_positive = (
+        _first(lambda n, name=name, x=x: _status(name, x * n, n) is Status.UNHEALTHY)  # type: ignore[misc]
+        for name, x in ((hold, 1), (suppression, 1), (positive, 0))
+    )
+    _assert_documented(
+        f"| `hold_rate` | 0.35 | {held} attempts | {_visible(0.35, held, low=False):.4f} |"
+        f" {all_held} of {all_held} held |",
+        f"| `suppression_rate` | 0.60 | {suppressed} offers | {_visible(0.60, suppressed, low=False):.4f} |"
+        f" {all_suppressed} of {all_suppressed} suppressed |",
+        f"| `positive_rate` | 0.20 | {delivered} deliveries | {_visible(0.20, delivered, low=True):.4f} |"
+        f" 0 positive of {none_positive} |",
+    )
+
+
+def test_the_documented_counts_that_are_unhealthy_are_those_of_the_code() -> None:
+    for n in (100, 500, 1000, 5000, 20_000):
+        cells = [f"{n:,}"]
+        for limit in (0.35, 0.60):
+            cells += [f"{_first(lambda x, n=n, limit=limit: lower_bound(x, n, _CONFIDENCE) > limit):,}"]  # type: ignore[misc]
+            cells += [f"{_visible(limit, n, low=False):.3f}"]
+        most = _first(lambda x, n=n: upper_bound(x, n, _CONFIDENCE) >= 0.20, start=0) - 1  # type: ignore[misc]
+        cells += [f"{most:,}", f"{_visible(0.20, n, low=True):.3f}"]
+        _assert_documented(f"| {' | '.join(cells)} |")
+
+
+def test_the_documented_days_of_silence_are_those_of_the_code() -> None:
+    alpha = Thresholds().alpha
+    for mean in (1, 2, 5, 10, 20, 50):
+        days = [ceil(log(alpha) / _log_zero(mean, dispersion, 0)) for dispersion in (1.25, 2, 5, 20)]
+        _assert_documented(f"| {' | '.join(map(str, (mean, *days)))} |")
+
+
+def test_the_documented_chances_of_a_false_alarm_are_the_exact_ones() -> None:
+    def chance(name: SignalName, n: int, rate: float) -> float:
+        return sum(
+            comb(n, x) * rate**x * (1 - rate) ** (n - x)
+            for x in range(n + 1)
+            if _status(name, x, n) is Status.UNHEALTHY
+        )
+
+    hold, suppression, positive = SignalName.HOLD_RATE, SignalName.SUPPRESSION_RATE, SignalName.POSITIVE_RATE
+    assert chance(suppression, 1000, 0.54) < 1e-8
+    _assert_documented(
+        f"| hold_rate 0.35 | 100 | {chance(hold, 100, 0.35):.5f} | {chance(hold, 100, 0.315):.5f} |",
+        f"| hold_rate 0.35 | 1,000 | {chance(hold, 1000, 0.35):.5f} | {chance(hold, 1000, 0.315):.8f} |",
+        f"| suppression_rate 0.60 | 1,000 | {chance(suppression, 1000, 0.60):.5f} | below 0.00000001 |",
+        f"| positive_rate 0.20 | 1,000 | {chance(positive, 1000, 0.20):.5f} | {chance(positive, 1000, 0.22):.7f} |",
+    )
+
+
+def test_the_documented_examples_by_hand_are_what_the_code_gives() -> None:
+    text = " ".join(WATCHDOG.read_text(encoding="utf-8").split())
+    assert (_status(SignalName.HOLD_RATE, 169, 400), _status(SignalName.HOLD_RATE, 170, 400)) == (
+        Status.HEALTHY,
+        Status.UNHEALTHY,
+    )
+    assert f"= {lower_bound(170, 400, _CONFIDENCE):.6f}" in text
+    assert f"With 169 held the bound is {lower_bound(169, 400, _CONFIDENCE):.6f}" in text
+    visible = _visible(0.35, 100, low=False)
+    assert f"a visible rate of {visible:.4f}, `sees={visible / 0.35:.4f}`" in text
+    # Positives fall from 0.45 to 0.03 at 100 deliveries a day: the first day on which the week is unhealthy.
+    weeks = [(45 * (7 - bad) + 3 * bad, bad) for bad in range(8)]
+    first = next(bad for x, bad in weeks if _status(SignalName.POSITIVE_RATE, x, 700) is Status.UNHEALTHY)
+    assert first == 5
+    assert "the fifth day is the first unhealthy one" in text

@@ -1,0 +1,271 @@
+"""`prod_config_contract`, and what all tools promise before they do anything: fast, quiet, names and never values."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ops_pipeline.contract.environment import Name
+from ops_pipeline.tools.cli import TOOLS
+from ops_pipeline.tools.prod_config_contract import main
+
+CANARY = "s3cr3t"
+OPS = f"postgresql://ops:{CANARY}@db.example/ops"
+DAGSTER = f"postgres://dagster:{CANARY}@db.example:5432/dagster?sslmode=require"
+BOTH = {"OPS_POSTGRES_DSN": OPS, "DAGSTER_POSTGRES_DSN": DAGSTER}
+
+
+@contextlib.contextmanager
+def _environ(values: Mapping[str, str]) -> Iterator[None]:
+    """Set exactly these of our names, and put back what was set before."""
+    before = {name: os.environ.pop(name) for name in Name if name in os.environ}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name in Name:
+            os.environ.pop(name, None)
+        os.environ.update(before)
+
+
+def _run(values: Mapping[str, str], *arguments: str) -> tuple[int, str]:
+    """Run the tool where these values are set; return its exit code and its one line."""
+    out, err = io.StringIO(), io.StringIO()
+    with _environ(values), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(arguments)
+    assert err.getvalue() == ""
+    (line,) = out.getvalue().splitlines()
+    return code, line
+
+
+FAIL = "prod_config status=fail reason="
+REQUIRED = ("--mode=prod_required",)
+
+
+@pytest.mark.parametrize("arguments", [(), REQUIRED, ("--mode=ci",)], ids=str)
+def test_everything_required_is_set(arguments: tuple[str, ...]) -> None:
+    assert _run(BOTH, *arguments) == (0, "prod_config status=ok required=2")
+
+
+@pytest.mark.parametrize("arguments", [(), REQUIRED], ids=str)
+@pytest.mark.parametrize(
+    ("values", "missing"),
+    [
+        ({}, "DAGSTER_POSTGRES_DSN,OPS_POSTGRES_DSN"),
+        ({"OPS_POSTGRES_DSN": OPS}, "DAGSTER_POSTGRES_DSN"),
+        ({"DAGSTER_POSTGRES_DSN": DAGSTER}, "OPS_POSTGRES_DSN"),
+        ({"OPS_POSTGRES_DSN": OPS, "DAGSTER_POSTGRES_DSN": " "}, "DAGSTER_POSTGRES_DSN"),
+        ({"OPS_POSTGRES_DSN": "nonsense"}, "DAGSTER_POSTGRES_DSN"),
+        ({"OPS_EVENTS_DSN": OPS}, "DAGSTER_POSTGRES_DSN,OPS_POSTGRES_DSN"),
+    ],
+)
+def test_what_is_missing_is_named(arguments: tuple[str, ...], values: dict[str, str], missing: str) -> None:
+    assert _run(values, *arguments) == (1, f"{FAIL}missing_env missing={missing}")
+
+
+@pytest.mark.parametrize("arguments", [REQUIRED, ("--mode=ci",)], ids=str)
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({"OPS_POSTGRES_DSN": f"'{OPS}'"}, "invalid_env invalid=OPS_POSTGRES_DSN"),
+        ({"DAGSTER_POSTGRES_DSN": f"mysql://u:{CANARY}@h/d"}, "invalid_env invalid=DAGSTER_POSTGRES_DSN"),
+        ({"OPS_EVENTS_DSN": f"postgresql://u:{CANARY}@h:abc/d"}, "invalid_env invalid=OPS_EVENTS_DSN"),
+        ({"OPS_FIRST_DAY": CANARY}, "invalid_env invalid=OPS_FIRST_DAY"),
+        (
+            dict.fromkeys(("OPS_POSTGRES_DSN", "DAGSTER_POSTGRES_DSN", "OPS_EVENTS_DSN", "OPS_FIRST_DAY"), CANARY),
+            "invalid_env invalid=DAGSTER_POSTGRES_DSN,OPS_EVENTS_DSN,OPS_FIRST_DAY,OPS_POSTGRES_DSN",
+        ),
+        ({"OPS_CONFIG": f"/no/such/{CANARY}"}, "invalid_config"),
+    ],
+)
+def test_what_cannot_work_is_named_and_not_repeated(
+    arguments: tuple[str, ...], changes: dict[str, str], fields: str
+) -> None:
+    assert _run({**BOTH, **changes}, *arguments) == (1, f"{FAIL}{fields}")
+
+
+@pytest.mark.parametrize(
+    "content", [f"[thresholds]\nhold_rate = {CANARY}", f"[{CANARY}]", f"{CANARY} = 1", "[thresholds]\nhold_rate = 35"]
+)
+def test_a_configuration_file_that_cannot_work_is_an_invalid_one(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "ops.toml"
+    path.write_text(content)
+    assert _run({**BOTH, "OPS_CONFIG": str(path)}) == (1, f"{FAIL}invalid_config")
+    path.write_text("[thresholds]\nhold_rate = 0.35\n")
+    assert _run({**BOTH, "OPS_CONFIG": str(path)}) == (0, "prod_config status=ok required=2")
+
+
+def test_in_ci_nothing_set_is_fine_and_half_of_it_is_not() -> None:
+    not_configured = (
+        "prod_config status=not_configured reason=prod_not_configured missing=DAGSTER_POSTGRES_DSN,OPS_POSTGRES_DSN"
+    )
+    assert _run({}, "--mode=ci") == (0, not_configured)
+    assert _run({"OPS_POSTGRES_DSN": "", "DAGSTER_POSTGRES_DSN": ""}, "--mode=ci") == (0, not_configured)
+    assert _run({"OPS_POSTGRES_DSN": OPS}, "--mode=ci") == (1, f"{FAIL}missing_env missing=DAGSTER_POSTGRES_DSN")
+
+
+def test_json_gives_the_same_fields_as_an_object() -> None:
+    assert json.loads(_run(BOTH, "--json")[1]) == {"line": "prod_config", "status": "ok", "required": 2}
+    assert json.loads(_run({}, "--json")[1]) == {
+        "line": "prod_config",
+        "status": "fail",
+        "reason": "missing_env",
+        "missing": ["DAGSTER_POSTGRES_DSN", "OPS_POSTGRES_DSN"],
+    }
+
+
+def _subsets(names: tuple[str, ...]) -> Iterator[str]:
+    for size in range(1, len(names) + 1):
+        yield from map(",".join, itertools.combinations(names, size))
+
+
+ALL_LINES = {
+    "prod_config status=ok required=2",
+    f"{FAIL}invalid_config",
+    *(f"{FAIL}missing_env missing={names}" for names in _subsets(("DAGSTER_POSTGRES_DSN", "OPS_POSTGRES_DSN"))),
+    *(
+        f"{FAIL}invalid_env invalid={names}"
+        for names in _subsets(("DAGSTER_POSTGRES_DSN", "OPS_EVENTS_DSN", "OPS_FIRST_DAY", "OPS_POSTGRES_DSN"))
+    ),
+}
+"""Everything that can be printed in the strict mode: a closed list leaves no room for a value."""
+
+settable = st.one_of(
+    st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=30),
+    st.binary(max_size=30).map(lambda raw: os.fsdecode(raw.replace(b"\x00", b""))),
+)
+values = st.one_of(
+    st.sampled_from([OPS, DAGSTER]),
+    settable,
+    settable.map(lambda text: f"postgresql://u:{text}@h/d"),
+    settable.map(lambda text: f"postgresql://{text}"),
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(Name)), values))
+def test_whatever_is_set_only_names_are_printed(environ: dict[str, str]) -> None:
+    code, line = _run(environ)
+    assert line in ALL_LINES
+    assert code == (0 if "status=ok" in line else 1)
+
+
+@given(st.lists(st.one_of(settable, st.sampled_from(["--mode", "ci", "--json", "--mode=x"])), min_size=1, max_size=4))
+def test_whatever_is_typed_it_is_not_repeated_and_never_exit_2(arguments: list[str]) -> None:
+    out, err = io.StringIO(), io.StringIO()
+    with _environ(BOTH), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(arguments)
+    assert err.getvalue() == ""
+    if out.getvalue().startswith("usage: "):
+        assert "-h" in arguments or "--help" in arguments
+        assert code == 0
+        return
+    (line,) = out.getvalue().splitlines()
+    fields = json.loads(line) if line.startswith("{") else dict(field.split("=") for field in line.split()[1:])
+    if fields["status"] == "ok":
+        assert code == 0
+    else:
+        assert code == 1
+        assert fields["reason"] == "usage"
+        assert fields.get("option", "mode") == "mode"
+
+
+# Every tool
+
+HEAVY = ("sqlalchemy", "dagster", "psycopg", "psycopg2", "alembic", "duckdb", "pyarrow", "grpc", "pydantic")
+
+_WHAT_IS_LOADED = """
+import contextlib, io, json, sys
+before = set(sys.modules)
+from ops_pipeline.tools import cli
+runs = []
+for arguments in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = cli.main(arguments)
+    runs.append([int(code), out.getvalue(), err.getvalue()])
+loaded = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(json.dumps([runs, sorted(loaded - set(sys.stdlib_module_names))]))
+"""
+
+
+def _runs_and_foreign_modules(runs: list[list[str]], **environ: str) -> tuple[list[tuple[int, str, str]], list[str]]:
+    """Run commands in one fresh process: their codes and output, and what was loaded beyond the standard library."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _WHAT_IS_LOADED, json.dumps(runs)],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.stderr == ""
+    done, foreign = json.loads(ended.stdout)
+    return [tuple(one) for one in done], foreign
+
+
+def test_the_tools_of_ci_need_nothing_but_the_standard_library(tmp_path: Path) -> None:
+    log = tmp_path / "ops_daily.log"
+    log.write_text("ops_daily_watchdog status=insufficient_data reason=delivered_total_0\n")
+    config = tmp_path / "ops.toml"
+    config.write_text("[thresholds]\nhold_rate = 0.4\n")
+    done, foreign = _runs_and_foreign_modules(
+        [
+            ["prod_config_contract"],
+            ["prod_config_contract", "--mode=ci", "--json"],
+            ["ops_ci_normalize", "--exit-code=2", f"--log-file={log}", "--event=schedule"],
+            ["ops_ci_normalize", "--exit-code=2", f"--log-file={tmp_path}", "--event=schedule"],
+        ],
+        **BOTH,
+        OPS_CONFIG=str(config),
+    )
+    assert [code for code, _, _ in done] == [0, 0, 0, 2]
+    assert foreign == ["ops_pipeline"]
+
+
+COMMANDS = [*TOOLS, "events import", "events sample"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_and_usage_errors_load_nothing_heavy_and_a_usage_error_is_one_line_and_exit_1(command: str) -> None:
+    done, foreign = _runs_and_foreign_modules(
+        [
+            [*command.split(), *arguments]
+            for arguments in (["--help"], [f"--{CANARY}"], [f"--{CANARY}", "--json"], [f"--json={CANARY}"])
+        ]
+    )
+    assert not set(foreign) & set(HEAVY)
+    (help_code, help_text, help_err), *usage_errors = done
+    assert (help_code, help_err) == (0, "")
+    assert help_text.startswith("usage: ops-pipeline ")
+    for code, out, err in usage_errors:
+        assert (code, err) == (1, "")
+        (line,) = out.splitlines()
+        assert CANARY not in line
+        if line.startswith("{"):
+            fields = json.loads(line)
+            assert (fields["status"], fields["reason"]) == ("fail", "usage")
+        else:
+            assert " status=fail " in line
+            assert " reason=usage" in line
+
+
+def test_the_console_script_says_what_tools_there_are_and_refuses_what_is_none() -> None:
+    done, foreign = _runs_and_foreign_modules([[], ["--help"], [CANARY], ["--version"], ["OPS_DAILY"], ["cli"]])
+    (nothing, asked, unknown, version, shouted, itself) = done
+    assert nothing == asked
+    assert asked[0] == 0
+    assert all(f"\n  {tool} " in asked[1] for tool in TOOLS)
+    assert unknown == shouted == itself == (1, "ops_pipeline status=fail reason=usage\n", "")
+    assert version[0] == 0
+    assert version[1].startswith("ops-pipeline ")
+    assert foreign == ["ops_pipeline"]
