@@ -61,7 +61,7 @@ def _failure_line(arguments: argparse.Namespace) -> tuple[LineName, dict[str, ob
     return LineName.DB_BOOTSTRAP, {"mode": Label(arguments.mode)} if arguments.mode else {}
 
 
-main = Command(
+COMMAND = Command(
     name="db_bootstrap",
     line=LineName.DB_BOOTSTRAP,
     description="Create or upgrade the ops database; each revision in its own transaction, under a lock.",
@@ -69,7 +69,8 @@ main = Command(
     add_arguments=_add_arguments,
     run=_run,
     failure_line=_failure_line,
-).main
+)
+main = COMMAND.main
 
 
 if __name__ == "__main__":

@@ -46,14 +46,15 @@ def _run(arguments: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-main = Command(
+COMMAND = Command(
     name="db_verify",
     line=LineName.DB_VERIFY,
     description="Compare the ops database with what this version needs, and look for the events relation.",
     epilog=_EPILOG,
     add_arguments=_add_arguments,
     run=_run,
-).main
+)
+main = COMMAND.main
 
 
 if __name__ == "__main__":

@@ -67,14 +67,15 @@ def _run(arguments: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-main = Command(
+COMMAND = Command(
     name="demo",
     line=LineName.DEMO,
     description="See it work: embedded PostgreSQL, sample traffic, one day's lines.",
     epilog=_EPILOG,
     add_arguments=_add_arguments,
     run=_run,
-).main
+)
+main = COMMAND.main
 
 
 if __name__ == "__main__":

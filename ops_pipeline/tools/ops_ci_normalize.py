@@ -97,14 +97,15 @@ def _decide(code: int, log_file: Path, event: str) -> tuple[Label, Reason | Labe
     return Label("fail"), Reason.UNEXPECTED_EXIT_2
 
 
-main = Command(
+COMMAND = Command(
     name="ops_ci_normalize",
     line=LineName.OPS_CI_NORMALIZE,
     description="Keep a scheduled run green when ops_daily merely had too little data to judge.",
     epilog=_EPILOG,
     add_arguments=_add_arguments,
     run=_run,
-).main
+)
+main = COMMAND.main
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ def _failure_line(arguments: argparse.Namespace) -> tuple[LineName, dict[str, ob
     return LineName.OPS_DAILY, {"mode": _mode(arguments)}
 
 
-main = Command(
+COMMAND = Command(
     name="ops_daily",
     line=LineName.OPS_DAILY,
     description="Roll up a UTC day, compute its figures and ask the watchdog; the run is recorded in Dagster.",
@@ -128,7 +128,8 @@ main = Command(
     add_arguments=_add_arguments,
     run=_run,
     failure_line=_failure_line,
-).main
+)
+main = COMMAND.main
 
 
 if __name__ == "__main__":

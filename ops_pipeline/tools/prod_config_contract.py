@@ -58,14 +58,15 @@ def _run(arguments: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-main = Command(
+COMMAND = Command(
     name="prod_config_contract",
     line=LineName.PROD_CONFIG,
     description="Check that production is configured, without connecting anywhere. Prints names, never values.",
     epilog=_EPILOG,
     add_arguments=_add_arguments,
     run=_run,
-).main
+)
+main = COMMAND.main
 
 
 if __name__ == "__main__":

@@ -137,14 +137,15 @@ def _wait_until_ready(port: int, processes: Sequence[subprocess.Popen[bytes]]) -
     raise OpsError(Reason.UI_STOPPED)
 
 
-main = Command(
+COMMAND = Command(
     name="ui",
     line=LineName.UI,
     description="Serve the Dagster UI and daemon on the demo database, on loopback only.",
     epilog=_EPILOG,
     add_arguments=_add_arguments,
     run=_run,
-).main
+)
+main = COMMAND.main
 
 
 if __name__ == "__main__":
