@@ -4,7 +4,7 @@ BIN := .venv/bin
 PORT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test check lock clean
+.PHONY: help demo ui test check bench lock clean
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -28,12 +28,16 @@ ui: .venv/installed ## the Dagster UI on the demo database, until Ctrl-C (PORT=3
 test: .venv/installed ## the whole test suite on a real PostgreSQL
 	@$(BIN)/python -m pytest
 
-check: .venv/installed ## format, lint, types, layers
+check: .venv/installed ## format, lint, types, layers, locks, generated docs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo --no-cache
+	@$(BIN)/ops-pipeline db_bootstrap --dry-run --lint
 	@$(BIN)/python docs/generate_reference.py --check
+
+bench: .venv/installed ## start of the quick tools, as a ratio to `python -c pass`
+	@$(BIN)/python -m ops_pipeline_tests.bench.start
 
 lock: .venv/installed ## pin every package anew, with hashes
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --generate-hashes \

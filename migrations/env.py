@@ -2,21 +2,39 @@
 
 from alembic import context
 from sqlalchemy import text
+from sqlalchemy.schema import CreateTable
 
-from ops_pipeline.store.schema import SCHEMA, VERSION_TABLE, metadata
+from ops_pipeline.store.ledger import CONTEXT
+from ops_pipeline.store.revisions import revisions
+from ops_pipeline.store.schema import SCHEMA, applied_revisions, metadata
 
 connection = context.config.attributes.get("connection")
+
+
+def record(ctx, step, heads, run_args):  # noqa: ARG001 - Alembic's signature
+    """Keep the digest of an applied revision, in the transaction that applies it."""
+    if step.is_upgrade:
+        (digest,) = (one.digest.hex() for one in revisions() if one.revision_id == step.up_revision_id)
+        ctx.execute(
+            f"INSERT INTO {applied_revisions} (revision, digest) VALUES ('{step.up_revision_id}', '\\x{digest}')"  # noqa: S608 - hex digits
+            " ON CONFLICT (revision) DO UPDATE SET digest = EXCLUDED.digest, applied_at = now()"
+        )
+    else:
+        ctx.execute(f"DELETE FROM {applied_revisions} WHERE revision = '{step.up_revision_id}'")  # noqa: S608
+
+
 options = {
     "target_metadata": metadata,
-    "version_table": VERSION_TABLE,
-    "version_table_schema": SCHEMA,
     "transaction_per_migration": True,
+    "on_version_apply": [record],
+    **CONTEXT,
 }
 
 if context.is_offline_mode():
     context.configure(dialect_name="postgresql", **options)
     with context.begin_transaction():
         context.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        context.execute(CreateTable(applied_revisions, if_not_exists=True))
         context.run_migrations()
 elif connection is None:
     context.config.print_stdout("Run migrations with: ops-pipeline db_bootstrap apply_migrations")
@@ -25,6 +43,7 @@ else:
     # Asked first: CREATE SCHEMA wants a privilege on the database even where the schema is there.
     if not connection.scalar(text("SELECT to_regnamespace(:schema) IS NOT NULL"), {"schema": SCHEMA}):
         connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
+    applied_revisions.create(connection, checkfirst=True)
     connection.commit()
     context.configure(connection=connection, **options)
     with context.begin_transaction():

@@ -15,7 +15,7 @@ from hypothesis import settings
 from sqlalchemy import Engine
 
 from ops_pipeline.contract.environment import Name
-from ops_pipeline.contract.vocabulary import Label
+from ops_pipeline.contract.words import Label
 from ops_pipeline.store.embedded import EmbeddedServer, embedded_server
 from ops_pipeline.store.migrate import apply_migrations
 
@@ -23,6 +23,8 @@ settings.register_profile("ops", deadline=None, derandomize=True)
 settings.load_profile("ops")
 
 _numbers = itertools.count()
+
+Lines = Callable[[], list[str]]
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,26 @@ def database(new_database: Callable[[str], Database]) -> Database:
 def empty_database(new_database: Callable[[str], Database]) -> Database:
     """A fresh database without any table."""
     return new_database("template1")
+
+
+@pytest.fixture
+def prod(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """A bootstrapped database that production is configured to."""
+    monkeypatch.setenv("OPS_POSTGRES_DSN", database.dsn)
+    monkeypatch.setenv("DAGSTER_POSTGRES_DSN", database.dsn)
+    return database
+
+
+@pytest.fixture
+def lines(capfd: pytest.CaptureFixture[str]) -> Lines:
+    """Return the lines printed since the last call; nothing may ever stand on standard error."""
+
+    def read() -> list[str]:
+        output = capfd.readouterr()
+        assert output.err == ""
+        return output.out.splitlines()
+
+    return read
 
 
 @pytest.fixture(autouse=True)

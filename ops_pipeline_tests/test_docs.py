@@ -84,7 +84,7 @@ def _failure_fields() -> Iterator[str]:
 
 
 def test_every_field_that_a_failure_can_bring_is_explained(generator: dict[str, Any]) -> None:
-    assert set(generator["FAILURE_KEYS"]) == {"mode", *_failure_fields()}
+    assert set(generator["FAILURE_KEYS"]) == {"mode", "step", *_failure_fields()}
 
 
 # Links

@@ -14,7 +14,16 @@ from typing import Any
 
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Taxonomy
+from ops_pipeline.contract.vocabulary import (
+    ACKNOWLEDGED_REASONS,
+    DISABLED_REASONS,
+    FAILED_REASONS,
+    HELD_REASONS,
+    SUPPRESSED_REASONS,
+    Outcome,
+    Reserved,
+)
+from ops_pipeline.contract.words import is_label
 
 HISTORY_DAYS = 91
 """Days of counts that a verdict may look back on: thirteen weeks, the longest window and its baseline included."""
@@ -74,6 +83,36 @@ class Windows:
             raise ValueError("windows are whole numbers of days from 2 to 90")
         if list(self.days) != sorted(set(self.days)):
             raise ValueError("windows are listed once each, shortest first")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taxonomy:
+    """The reasons a deployment declares, for each outcome that needs one.
+
+    Raises ValueError for a reason that is no label or is one of the reserved words.
+    """
+
+    held: tuple[str, ...] = HELD_REASONS
+    suppressed: tuple[str, ...] = SUPPRESSED_REASONS
+    disabled: tuple[str, ...] = DISABLED_REASONS
+    failed: tuple[str, ...] = FAILED_REASONS
+
+    def __post_init__(self) -> None:
+        reserved = set(Reserved)
+        for reasons in (self.held, self.suppressed, self.disabled, self.failed):
+            if any(not is_label(reason) or reason in reserved for reason in reasons):
+                raise ValueError("a declared reason is no label, or is reserved")
+
+    @property
+    def reasons(self) -> Mapping[Outcome, tuple[str, ...]]:
+        """The declared reasons of every outcome that requires a reason; acknowledgements are fixed."""
+        return {
+            Outcome.HELD: self.held,
+            Outcome.SUPPRESSED: self.suppressed,
+            Outcome.DISABLED: self.disabled,
+            Outcome.FAILED: self.failed,
+            Outcome.ACKNOWLEDGED: ACKNOWLEDGED_REASONS,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

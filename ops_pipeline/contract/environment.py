@@ -3,53 +3,80 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from datetime import date
+import re
 from enum import StrEnum
-from pathlib import Path
-from urllib.parse import urlsplit
 
-from ops_pipeline.contract.config import Config, load_config
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from ops_pipeline.contract.config import Config
+
 
 class Name(StrEnum):
-    """The names this program reads."""
+    """The names this program reads, with what each means, whether production needs it, and its default."""
 
-    OPS_POSTGRES_DSN = "OPS_POSTGRES_DSN"
-    DAGSTER_POSTGRES_DSN = "DAGSTER_POSTGRES_DSN"
-    OPS_EVENTS_DSN = "OPS_EVENTS_DSN"
-    OPS_EVENTS_RELATION = "OPS_EVENTS_RELATION"
-    OPS_CONFIG = "OPS_CONFIG"
-    OPS_FIRST_DAY = "OPS_FIRST_DAY"
-    OPS_DEBUG = "OPS_DEBUG"
+    meaning: str
+    is_required: bool
+    default: str | None
+
+    def __new__(cls, name: str, meaning: str, is_required: bool = False, default: str | None = None) -> Name:
+        """Make a member whose value is `name`."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.meaning = meaning
+        member.is_required = is_required
+        member.default = default
+        return member
+
+    OPS_POSTGRES_DSN = ("OPS_POSTGRES_DSN", "The ops database.", True)
+    DAGSTER_POSTGRES_DSN = ("DAGSTER_POSTGRES_DSN", "Dagster's own storage; may be the same database.", True)
+    OPS_EVENTS_DSN = ("OPS_EVENTS_DSN", "Where the events are, if they are in another PostgreSQL.")
+    OPS_EVENTS_RELATION = (
+        "OPS_EVENTS_RELATION",
+        "The table or view with the event contract's columns, as schema.name.",
+        False,
+        "ops.delivery_events",
+    )
+    OPS_CONFIG = ("OPS_CONFIG", "Path of a TOML file with thresholds, windows, taxonomy and privacy settings.")
+    OPS_FIRST_DAY = ("OPS_FIRST_DAY", "First day (UTC) that can be asked for, as YYYY-MM-DD.", False, "2026-01-01")
+    OPS_ALLOW_NO_TLS = (
+        "OPS_ALLOW_NO_TLS",
+        "Set to 1 to accept a DSN of another machine that does not ask for TLS, such as in a private network.",
+    )
+    OPS_DEBUG = (
+        "OPS_DEBUG",
+        "Set to 1 to see a failure's details on your terminal; ignored where production is configured.",
+    )
 
 
-REQUIRED = (Name.DAGSTER_POSTGRES_DSN, Name.OPS_POSTGRES_DSN)
+REQUIRED = tuple(sorted(name for name in Name if name.is_required))
 """What production needs, sorted."""
 
-MEANING = {
-    Name.OPS_POSTGRES_DSN: "The ops database.",
-    Name.DAGSTER_POSTGRES_DSN: "Dagster's own storage; may be the same database.",
-    Name.OPS_EVENTS_DSN: "Where the events are, if they are in another PostgreSQL.",
-    Name.OPS_EVENTS_RELATION: "The table or view with the event contract's columns, as schema.name.",
-    Name.OPS_CONFIG: "Path of a TOML file with thresholds, windows, taxonomy and privacy settings.",
-    Name.OPS_FIRST_DAY: "First day (UTC) that can be asked for, as YYYY-MM-DD.",
-    Name.OPS_DEBUG: "Set to 1 to see a failure's details on your terminal; ignored where production is configured.",
-}
-
-DEFAULT = {
-    Name.OPS_EVENTS_RELATION: "ops.delivery_events",
-    Name.OPS_FIRST_DAY: "2026-01-01",
-}
-
-DSN_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg2")
+DSNS = (Name.DAGSTER_POSTGRES_DSN, Name.OPS_EVENTS_DSN, Name.OPS_POSTGRES_DSN)
+LOCAL_HOSTS = ("", "localhost", "127.0.0.1", "[::1]")
+MAX_PORT = 65535
+# Enough to say that a DSN cannot work; libpq itself takes it apart. urllib.parse would cost a tenth of the start.
+_DSN = (
+    r"(postgres|postgresql(\+psycopg2?)?)://"
+    r"([^:/?#@]*(:(?P<password>[^/?#@]*))?@)?(?P<host>\[[^]/?#@]*\]|[^][:/?#@]*)(:(?P<port>[^/?#@]*))?"
+    r"/[^?#]+(\?(?P<query>[^#]*))?"
+)
+TLS_MODES = ("require", "verify-ca", "verify-full")
 
 
 def value(name: Name, environ: Mapping[str, str] = os.environ) -> str | None:
     """Return the value set for `name`, its default, or None. An empty value counts as not set."""
-    return environ.get(name, "").strip() or DEFAULT.get(name)
+    return environ.get(name, "").strip() or name.default
+
+
+def is_set(name: Name, environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether `name` is set; an empty value counts as not set."""
+    return bool(environ.get(name, "").strip())
 
 
 def required_value(name: Name, environ: Mapping[str, str] = os.environ) -> str:
@@ -70,8 +97,24 @@ def is_prod_configured(environ: Mapping[str, str] = os.environ) -> bool:
     return len(missing_names(environ)) < len(REQUIRED)
 
 
+def check_production(environ: Mapping[str, str] = os.environ) -> int:
+    """Return how many names production needs, all of them set and plausible; connects nowhere.
+
+    Raises OpsError `missing_env`, `invalid_env` or `invalid_config`.
+    """
+    if missing := missing_names(environ):
+        raise OpsError(Reason.MISSING_ENV, missing=missing)
+    if invalid := invalid_names(environ):
+        raise OpsError(Reason.INVALID_ENV, invalid=invalid)
+    if value(Name.OPS_CONFIG, environ):
+        config(environ)
+    return len(REQUIRED)
+
+
 def first_day(environ: Mapping[str, str] = os.environ) -> date:
     """Return the first day (UTC) that can be asked for. Raises OpsError `invalid_env`."""
+    from datetime import date
+
     try:
         return date.fromisoformat(required_value(Name.OPS_FIRST_DAY, environ))
     except ValueError:
@@ -81,27 +124,64 @@ def first_day(environ: Mapping[str, str] = os.environ) -> date:
 
 def config(environ: Mapping[str, str] = os.environ) -> Config:
     """Return the configuration, from the file OPS_CONFIG names if it is set. Raises OpsError `invalid_config`."""
+    from pathlib import Path
+
+    from ops_pipeline.contract.config import Config, load_config
+
     path = value(Name.OPS_CONFIG, environ)
     return load_config(Path(path)) if path else Config()
 
 
 def is_plausible_dsn(text: str) -> bool:
     """Return whether `text` reads as a PostgreSQL URL with a database, without connecting anywhere."""
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        return False
-    has_host = bool(parts.hostname) or "host=" in parts.query
-    return parts.scheme in DSN_SCHEMES and has_host and len(parts.path) > 1 and port != 0
+    parts = _parts(text)
+    return parts is not None and bool(parts["host"] or "host" in _options(parts)) and _is_port(parts["port"])
+
+
+def is_protected_dsn(text: str, environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether a DSN of another machine brings a password or certificate, and asks for TLS.
+
+    libpq's own variables count too, as does a service file, whose content is not read.
+    """
+    parts = _parts(text)
+    options = _options(parts)
+    host = options.get("host") or (parts["host"] if parts else "")
+    is_local = host in LOCAL_HOSTS or host.startswith(("/", "%2F", "%2f", "@"))
+    if is_local or "service" in options or environ.get("PGSERVICE"):
+        return True
+    has_password = bool(
+        (parts and parts["password"])
+        or any(options.get(key) for key in ("password", "passfile", "sslcert"))
+        or any(environ.get(key) for key in ("PGPASSWORD", "PGPASSFILE", "PGSSLCERT"))
+        or os.path.exists(os.path.expanduser("~/.pgpass"))  # noqa: PTH110, PTH111 - pathlib would cost as much
+    )
+    has_tls = (options.get("sslmode") or environ.get("PGSSLMODE")) in TLS_MODES
+    return has_password and (has_tls or value(Name.OPS_ALLOW_NO_TLS, environ) == "1")
+
+
+def _parts(dsn: str) -> re.Match[str] | None:
+    return re.fullmatch(_DSN, dsn, flags=re.IGNORECASE)
+
+
+def _options(parts: re.Match[str] | None) -> dict[str, str]:
+    pairs = (parts["query"] or "").split("&") if parts else []
+    return {key: found for key, _, found in (pair.partition("=") for pair in pairs)}
+
+
+def _is_port(text: str | None) -> bool:
+    return not text or (text.isascii() and text.isdigit() and 0 < int(text) <= MAX_PORT)
+
+
+def _is_usable_dsn(text: str, environ: Mapping[str, str]) -> bool:
+    return is_plausible_dsn(text) and is_protected_dsn(text, environ)
 
 
 def invalid_names(environ: Mapping[str, str] = os.environ) -> tuple[Name, ...]:
     """Return the names that are set to something that cannot work, sorted."""
-    dsns = (Name.DAGSTER_POSTGRES_DSN, Name.OPS_EVENTS_DSN, Name.OPS_POSTGRES_DSN)
-    invalid = [name for name in dsns if (found := value(name, environ)) and not is_plausible_dsn(found)]
-    try:
-        first_day(environ)
-    except OpsError:
-        invalid.append(Name.OPS_FIRST_DAY)
+    invalid = [name for name in DSNS if (found := value(name, environ)) and not _is_usable_dsn(found, environ)]
+    if environ.get(Name.OPS_FIRST_DAY):
+        try:
+            first_day(environ)
+        except OpsError:
+            invalid.append(Name.OPS_FIRST_DAY)
     return tuple(sorted(invalid))

@@ -1,26 +1,30 @@
 """Errors are words: every exception becomes a declared reason before anyone sees it.
 
-The mapping goes by type and SQLSTATE only, never by an exception's text, because texts quote hosts, users and rows.
-It imports no driver, so that tools which need no database do not load one.
+The mapping goes by type and SQLSTATE, never by an exception's text, because texts quote hosts, users and rows; only
+at which step a connection failed is read off the text, since the drivers give no code for that. It imports no driver,
+so that tools which need no database do not load one.
 """
 
 from __future__ import annotations
 
 import functools
 import os
-import traceback
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+import re
 
-from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.reasons import Cause, Reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    T = TypeVar("T")
 
 # A developer sees originals on their own terminal; a process that was started with production's DSNs shows none.
 _SHOWS_DETAILS = os.environ.get("OPS_DEBUG") == "1" and not any(
     os.environ.get(name) for name in ("OPS_POSTGRES_DSN", "DAGSTER_POSTGRES_DSN")
 )
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 # SQLSTATE, or its first two characters (the class): https://www.postgresql.org/docs/current/errcodes-appendix.html
 _SQLSTATES = {
@@ -38,6 +42,20 @@ _SQLSTATES = {
     "53": Reason.DB_OUT_OF_RESOURCES,
     "57": Reason.DB_CONNECTION_LOST,
 }
+
+
+# What libpq, psycopg and PostgreSQL say, in the order in which it is looked for.
+_CAUSES = (
+    (Cause.DNS, "failed to resolve host|could not translate host name"),
+    (Cause.TIMEOUT, "timeout expired|timed out"),
+    (
+        Cause.AUTH,
+        r"authentication failed|no password supplied|pg_hba\.conf|role +does not exist|not permitted to log in",
+    ),
+    (Cause.DATABASE_MISSING, "database +does not exist"),
+    (Cause.TLS, r"\b(SSL|TLS|certificate)\b"),
+    (Cause.REFUSED, "Connection refused|No such file or directory|No route to host|unreachable|FATAL"),
+)
 
 
 class OpsError(Exception):
@@ -87,8 +105,31 @@ def reason_of(error: BaseException) -> Reason:
 def as_declared(error: BaseException) -> OpsError:
     """Return the OpsError that stands for `error`; raise it after the `except` block, so that nothing is chained."""
     if _SHOWS_DETAILS and not isinstance(error, OpsError):
+        import traceback
+
         traceback.print_exception(error)
-    return OpsError(reason_of(error), **(error.fields if isinstance(error, OpsError) else {}))
+    if isinstance(error, OpsError):
+        return OpsError(error.reason, **error.fields)
+    reason = reason_of(error)
+    return OpsError(reason, **({"cause": cause_of(error)} if reason is Reason.DB_CONNECT_FAILED else {}))
+
+
+def cause_of(error: BaseException) -> Cause:
+    """Return at which step a connection failed.
+
+    The answer is one of a few words, so nothing of the text gets any further. Texts in another language than English
+    give `refused` for what a server said, else `other`.
+    """
+    texts = []
+    found: BaseException | None = error
+    while found is not None:
+        if type(found).__name__ == "ConnectionTimeout":
+            return Cause.TIMEOUT
+        # Names of hosts, roles and databases are quoted; they could read like anything.
+        texts.append(re.sub(r"\"[^\"]*\"|'[^']*'", "", str(found)))
+        found = getattr(found, "orig", None) or found.__cause__ or found.__context__
+    text = " ".join(texts)
+    return next((cause for cause, pattern in _CAUSES if re.search(pattern, text)), Cause.OTHER)
 
 
 def declared(function: Callable[P, T]) -> Callable[P, T]:

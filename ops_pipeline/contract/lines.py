@@ -1,25 +1,20 @@
 """Lines that cannot carry text: the one way in which anything is said to an operator.
 
-A line is `<name> key=value ...`. A value is a number, an ISO date, a member of an enum declared in code, a `Label`,
-an SQLSTATE, or a group of those; there is no way to put other text in. This module is the only one that prints.
+A line is `<name> key=value ...`. A value is a number, an ISO date, a member of an enum declared in code, a `Word` of
+a fixed shape, or a group of those; there is no way to put other text in. This module is the only one that prints.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import sys
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Iterable, Mapping
 from enum import IntEnum, StrEnum
 
-from ops_pipeline.contract.vocabulary import Label, SqlState
+from ops_pipeline.contract.words import Label, Word, is_label
 
 NONE = "none"
 """How an absent value reads: a rate without a denominator is absent, never 0."""
-
-_KEY = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 
 
 class ExitCode(IntEnum):
@@ -30,6 +25,24 @@ class ExitCode(IntEnum):
     NOT_HEALTHY = 2
 
 
+class NagiosState(IntEnum):
+    """The exit codes of a monitoring plugin (https://www.monitoring-plugins.org/doc/guidelines.html)."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+
+
+_STATES = {
+    "ok": NagiosState.OK,
+    "healthy": NagiosState.OK,
+    "insufficient_data": NagiosState.WARNING,
+    "unhealthy": NagiosState.CRITICAL,
+    "not_configured": NagiosState.UNKNOWN,
+}
+
+
 class LineName(StrEnum):
     """The first token of every line there is."""
 
@@ -37,6 +50,12 @@ class LineName(StrEnum):
     DB_BOOTSTRAP_DRY_RUN = "db_bootstrap_dry_run"
     DB_VERIFY = "db_verify"
     DEMO = "demo"
+    DOCTOR = "doctor"
+    DOCTOR_DAGSTER = "doctor_dagster"
+    DOCTOR_DATABASE = "doctor_database"
+    DOCTOR_DAYS = "doctor_days"
+    DOCTOR_ENVIRONMENT = "doctor_environment"
+    DOCTOR_VERSIONS = "doctor_versions"
     EVENTS_IMPORT = "events_import"
     EVENTS_IMPORT_REJECTED = "events_import_rejected"
     EVENTS_SAMPLE = "events_sample"
@@ -50,6 +69,7 @@ class LineName(StrEnum):
     OPS_METRICS_SNAPSHOT = "ops_metrics_snapshot"
     OPS_PIPELINE = "ops_pipeline"
     PROD_CONFIG = "prod_config"
+    PROD_VERIFY = "prod_verify"
     UI = "ui"
 
 
@@ -59,10 +79,10 @@ def _plain(value: object) -> object:
         return value
     if isinstance(value, StrEnum):
         return value.value
-    if isinstance(value, Label | SqlState):
+    if isinstance(value, Word):
         return str(value)
-    if isinstance(value, date) and type(value) is date:
-        return value.isoformat()
+    if _is_date(value):
+        return str(value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
@@ -70,6 +90,12 @@ def _plain(value: object) -> object:
             raise TypeError("a group in a line maps labels to counts")
         return {str(key): count for key, count in value.items()}
     raise TypeError("a line cannot carry this type")
+
+
+def _is_date(value: object) -> bool:
+    # Where nothing has imported datetime, nothing is a date; importing it costs a thirtieth of the start.
+    datetime = sys.modules.get("datetime")
+    return datetime is not None and type(value) is datetime.date
 
 
 def _text(plain: object) -> str:
@@ -92,16 +118,18 @@ class Line:
     """One line, checked when it is made. Raises TypeError for a value that could carry text."""
 
     def __init__(self, name: LineName, /, **fields: object) -> None:
-        if not isinstance(name, LineName) or not all(_KEY.match(key) for key in fields):
+        if not isinstance(name, LineName) or not all(map(is_label, fields)):
             raise TypeError("a line's name and keys are declared words")
         self.name = name
         self.fields = {key: _plain(value) for key, value in fields.items()}
 
     def __str__(self) -> str:
-        return " ".join([self.name, *(f"{key}={_text(value)}" for key, value in self.fields.items())])
+        return f"{self.name} {_fields(self)}".rstrip()
 
     def as_json(self) -> str:
         """Return the same fields as one JSON object on one line, the line's name under `line`."""
+        import json
+
         return json.dumps({"line": self.name.value, **self.fields}, separators=(",", ":"))
 
 
@@ -113,11 +141,13 @@ class Snapshot(Line):
         self.fields = _nested(document)
 
     def __str__(self) -> str:
+        import json
+
         return f"{self.name} {json.dumps(self.fields, separators=(',', ':'))}"
 
 
 def _nested(document: Mapping[str, object]) -> dict[str, object]:
-    if not all(_KEY.match(key) for key in document):
+    if not all(map(is_label, document)):
         raise TypeError("a snapshot's keys are declared words")
     return {key: _nested_value(value) for key, value in document.items()}
 
@@ -131,10 +161,90 @@ def _nested_value(value: object) -> object:
     return round(plain, 6) if isinstance(plain, float) else plain
 
 
-def emit(line: Line, *, as_json: bool = False) -> None:
-    """Print `line` on standard output. A reader that has gone away ends the output, not the program."""
+class Measure:
+    """A figure for graphs: `label=value;;critical;min;max`. Limits are absent where there are none."""
+
+    def __init__(
+        self,
+        label: Label,
+        value: float | None,
+        *,
+        critical: float | None = None,
+        is_lowest: bool = False,
+        highest: float | None = None,
+    ) -> None:
+        self.label = label
+        self.value = value
+        self.critical = critical
+        self.is_lowest = is_lowest
+        self.highest = highest
+
+    def __str__(self) -> str:
+        # A range `limit:` alerts below it, a plain limit above it; an unknown value is U.
+        limit = "" if self.critical is None else f"{_text(self.critical)}{':' if self.is_lowest else ''}"
+        highest = "" if self.highest is None else _text(self.highest)
+        return f"{self.label}={'U' if self.value is None else _text(self.value)};;{limit};0;{highest}"
+
+
+def _fields(line: Line) -> str:
+    return " ".join(f"{key}={_text(value)}" for key, value in line.fields.items())
+
+
+def _perfdata(measures: Iterable[Measure]) -> str:
+    found = " ".join(map(str, measures))
+    return f" | {found}" if found else ""
+
+
+class Format(StrEnum):
+    """How a tool's lines are written."""
+
+    LINE = "line"
+    JSON = "json"
+    NAGIOS = "nagios"
+    """One line, perfdata and exit code as monitoring plugins have them: only the line that decides."""
+
+
+class Output:
+    """Where a tool's lines go: standard output, in one format; with `is_quiet` a success says nothing."""
+
+    def __init__(
+        self, form: Format = Format.LINE, *, is_quiet: bool = False, failure: NagiosState = NagiosState.UNKNOWN
+    ) -> None:
+        self.form = form
+        self.is_quiet = is_quiet
+        self._failure = failure
+
+    def say(self, line: Line) -> None:
+        """Print a line on the way to the one that decides."""
+        if not self.is_quiet and self.form is not Format.NAGIOS:
+            self._print(line)
+
+    def decide(self, line: Line, exit_code: int = ExitCode.OK, measures: Iterable[Measure] = ()) -> int:
+        """Print the line that decides and return the exit code that the format wants."""
+        if self.form is Format.NAGIOS:
+            state = self._state(line)
+            _write(f"{line.name.upper()} {state.name} - {_fields(line)}{_perfdata(measures)}")
+            return state
+        if not self.is_quiet or exit_code != ExitCode.OK:
+            self._print(line)
+        return exit_code
+
+    def _print(self, line: Line) -> None:
+        _write(line.as_json() if self.form is Format.JSON else str(line))
+
+    def _state(self, line: Line) -> NagiosState:
+        if line.fields.get("status") == "fail":
+            # Whoever asked wrongly learnt nothing about what is watched.
+            return NagiosState.UNKNOWN if line.fields.get("reason") == "usage" else self._failure
+        if line.fields.get("status") == "ok" and line.fields.get("warnings"):
+            return NagiosState.WARNING
+        return _STATES[str(line.fields["status"])]
+
+
+def _write(text: str) -> None:
+    """Print one line. A reader that has gone away ends the output, not the program."""
     try:
-        sys.stdout.write(f"{line.as_json() if as_json else line}\n")
+        sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

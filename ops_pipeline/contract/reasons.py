@@ -114,7 +114,7 @@ class Reason(StrEnum):
     INVALID_ENV = (
         "invalid_env",
         "An environment variable is set to something that cannot work; invalid= has its name.",
-        "Correct the value; a DSN reads postgresql://user:password@host:5432/database.",
+        "Correct the value: docs/reference/configuration.md says what it must be.",
     )
     INVALID_CONFIG = (
         "invalid_config",
@@ -150,8 +150,8 @@ class Reason(StrEnum):
     # The database.
     DB_CONNECT_FAILED = (
         "db_connect_failed",
-        "The database did not accept a connection.",
-        "Check that it runs, that the network lets this machine in, and user, password and database name.",
+        "The database did not accept a connection; cause= says at which step.",
+        "Look where cause= points: docs/reference/lines.md has the list.",
     )
     DB_CONNECTION_LOST = (
         "db_connection_lost",
@@ -190,7 +190,7 @@ class Reason(StrEnum):
     )
     NO_PRIVILEGE = (
         "no_privilege",
-        "The role lacks a privilege that this work needs.",
+        "The role lacks a privilege that this work needs; tables= says on what, where it is known.",
         "Grant the role what docs/connect-your-database.md lists.",
     )
     MISSING_TABLES = (
@@ -210,33 +210,123 @@ class Reason(StrEnum):
     )
     DRIFT = (
         "drift",
-        "A column, type or constraint differs from what the revisions made.",
+        "A column, type, constraint or index differs from what the revisions made; tables= says where.",
         "Undo the change made by hand, or add a migration for it.",
+    )
+    MIGRATION_EDITED = (
+        "migration_edited",
+        "The file of a revision that was applied has changed since; revision= tells which.",
+        "Restore the file as it was, and put the change into a new revision.",
+    )
+    MISSING_PARTITIONS = (
+        "missing_partitions",
+        "Days from today to a week ahead have no event partition; their events pile up in the default one.",
+        "Run db_bootstrap apply_migrations.",
+    )
+    EXCESS_PRIVILEGE = (
+        "excess_privilege",
+        "The role is a superuser, may make roles or databases, or can read tables that the pipeline never needs.",
+        "Give the pipeline a role of its own with no more than docs/connect-your-database.md lists.",
     )
     NO_REVISIONS = (
         "no_revisions",
         "There is no migration to apply.",
         "Reinstall ops_pipeline: its migrations ship with it.",
     )
-    REVISIONS_NOT_LINEAR = (
-        "revisions_not_linear",
-        "The revisions do not form one line from base to head.",
-        "Merge or re-base the newest revision so that there is one head.",
+    SEVERAL_HEADS = (
+        "several_heads",
+        "More than one revision has none after it; heads= says how many.",
+        "Let the newest revision follow the other head: change its down_revision.",
     )
-    REVISION_INVALID = (
-        "revision_invalid",
-        "A revision does not load, or does not compile to SQL without a database.",
-        "Mend the revision file.",
+    BRANCHED = (
+        "branched",
+        "The revisions do not form one line: two follow the same one, two are the first, or one merges several.",
+        "Put them one after the other by their down_revision.",
+    )
+    REVISION_CYCLE = (
+        "revision_cycle",
+        "Revisions follow each other in a circle.",
+        "Correct the down_revision of the newest one.",
+    )
+    DUPLICATE_REVISION = (
+        "duplicate_revision",
+        "Two revision files have the same id.",
+        "Give the newer one the next id.",
+    )
+    MISSING_DOWN_REVISION = (
+        "missing_down_revision",
+        "A revision follows one that is not there.",
+        "Restore the file of the revision before it, or correct its down_revision.",
+    )
+    INVALID_REVISION_ID = (
+        "invalid_revision_id",
+        "A revision's id is not made of lower-case hexadecimal digits.",
+        "Number revisions 0001, 0002 and so on.",
+    )
+    REVISION_NOT_IMPORTABLE = (
+        "revision_not_importable",
+        "A revision file is no Python that can be imported, or names no revision.",
+        "Mend the file.",
+    )
+    MISSING_DOWNGRADE = (
+        "missing_downgrade",
+        "A revision has no downgrade, or one that undoes nothing.",
+        "Write downgrade() so that it undoes upgrade().",
+    )
+    REVISION_NOT_OFFLINE = (
+        "revision_not_offline",
+        "A revision does not compile to SQL without a database.",
+        "Write it as statements: no query whose answer it needs.",
+    )
+    DANGEROUS_LOCK = (
+        "dangerous_lock",
+        "A revision would lock others out for as long as it takes; rules= names squawk's rules that it breaks.",
+        "Split it into steps that lock shortly, as squawk's page of the rule says.",
+    )
+    LINT_MISSING = (
+        "lint_missing",
+        "squawk, which looks for dangerous locks, is not installed or does not run.",
+        "Install the extra: pip install 'ops-pipeline[lint]'.",
+    )
+    INVALID_TARGET = (
+        "invalid_target",
+        "The database has no such revision to go back to.",
+        "Name base or a revision up to the one that db_bootstrap plan shows.",
+    )
+    NOT_CONFIRMED = (
+        "not_confirmed",
+        "Undoing revisions deletes their tables with all that is in them.",
+        "Make a backup, then say it again with --yes.",
     )
     MIGRATION_FAILED = (
         "migration_failed",
         "A revision failed and was rolled back; revision= and sqlstate= tell which and how.",
         "Mend the cause or the revision; those before it stay applied.",
     )
+    DAY_OVERDUE = (
+        "day_overdue",
+        "Yesterday has not been judged, although 06:00 UTC has passed.",
+        "Look at the schedule, the daemon and the last runs in the Dagster UI; then run ops_daily for the day.",
+    )
+    DAEMON_SILENT = (
+        "daemon_silent",
+        "No Dagster daemon has given a sign of life for five minutes, so nothing runs by schedule.",
+        "Start dagster-daemon; where ops_daily runs from cron or CI instead, there is none to start.",
+    )
+    SCHEDULE_STOPPED = (
+        "schedule_stopped",
+        "Somebody has switched the schedule off.",
+        "Switch ops_daily_schedule on in the Dagster UI.",
+    )
     DAGSTER_STORAGE_UNAVAILABLE = (
         "dagster_storage_unavailable",
         "Dagster's own storage could not be opened.",
         "Check DAGSTER_POSTGRES_DSN as you would OPS_POSTGRES_DSN.",
+    )
+    DAGSTER_STORAGE_MISSING = (
+        "dagster_storage_missing",
+        "Dagster has no tables yet in the database that DAGSTER_POSTGRES_DSN names.",
+        "Run db_bootstrap apply_migrations --with-dagster, or let Dagster's first run make them.",
     )
     EVENTS_RELATION_MISSING = (
         "events_relation_missing",
@@ -384,3 +474,24 @@ class Reason(StrEnum):
         "Something happened that has no word yet: a defect.",
         "Report it with the version; OPS_DEBUG=1 shows the details on your own terminal.",
     )
+
+
+class Cause(StrEnum):
+    """At which step a connection failed, with what to look at."""
+
+    look_at: str
+
+    def __new__(cls, code: str, look_at: str) -> Cause:
+        """Make a member whose value is `code`."""
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.look_at = look_at
+        return member
+
+    REFUSED = ("refused", "Does the server run, and does it have a connection left? Host, port, socket folder.")
+    DNS = ("dns", "The host's name, and the resolver of this machine.")
+    AUTH = ("auth", "User and password; the server's pg_hba.conf.")
+    TLS = ("tls", "sslmode, sslrootcert and the certificates; whether the server offers TLS at all.")
+    TIMEOUT = ("timeout", "A firewall, a wrong address, or a server that has stopped answering.")
+    DATABASE_MISSING = ("database_missing", "The database's name; whether somebody dropped it.")
+    OTHER = ("other", "The database server's own log.")

@@ -13,13 +13,15 @@ from sqlalchemy.exc import DBAPIError
 
 from ops_pipeline.contract.days import ONE_DAY, last_complete_day
 from ops_pipeline.contract.environment import Name
-from ops_pipeline.contract.vocabulary import Label
+from ops_pipeline.contract.words import Label
 from ops_pipeline.events.intake import Rules
 from ops_pipeline.events.sample import DAYS, Sample, write_sample
 from ops_pipeline.store.embedded import EmbeddedServer, embedded_server
 
 DEFAULT_FOLDER = Path(".ops_pipeline")
 _PREFIX = "demo_"
+# As in production: the pipeline is no superuser.
+_ROLE = Label("ops_pipeline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +58,17 @@ def write_demo_sample(demo: DemoDatabase) -> tuple[Path, Sample]:
     return path, write_sample(path, demo.last_day)
 
 
-def sample_rules(sample: Sample) -> Rules:
+def sample_rules(sample: Sample, *, shows_progress: bool) -> Rules:
     """Return how the sample is imported: its repeated lines are dropped."""
-    return Rules(first_day=sample.first_day, unique_by="event_id")
+    return Rules(first_day=sample.first_day, unique_by="event_id", shows_progress=shows_progress)
 
 
 def _make_room(demo: DemoDatabase) -> None:
     """Create today's database; drop those of earlier days unless somebody still looks at them."""
     existing = demo.server.databases()
+    demo.server.ensure_role(_ROLE)
     if demo.name not in existing:
-        demo.server.create_database(demo.name)
+        demo.server.create_database(demo.name, owner=_ROLE)
     for other in existing:
         if other.startswith(_PREFIX) and other != demo.name:
             try:
@@ -76,7 +79,7 @@ def _make_room(demo: DemoDatabase) -> None:
 
 @contextmanager
 def _environment(demo: DemoDatabase) -> Iterator[None]:
-    dsn = demo.server.dsn(demo.name)
+    dsn = demo.server.dsn(demo.name, _ROLE)
     changes: dict[str, str | None] = {
         Name.OPS_POSTGRES_DSN: dsn,
         Name.DAGSTER_POSTGRES_DSN: dsn,

@@ -26,7 +26,8 @@ from sqlalchemy.dialects.postgresql import insert
 from ops_pipeline.contract.days import ONE_DAY, start_of
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import ACKNOWLEDGED_REASONS, LABEL_PATTERN, Outcome, Reserved, Touch
+from ops_pipeline.contract.vocabulary import ACKNOWLEDGED_REASONS, Outcome, Reserved, Touch
+from ops_pipeline.contract.words import LABEL_PATTERN
 from ops_pipeline.store.engine import writing
 from ops_pipeline.store.partitions import ensure_partitions
 from ops_pipeline.store.schema import intake_batches
@@ -76,6 +77,13 @@ class Rules:
     """Column whose value marks a repeated event. It is never stored."""
     assume_utc: bool = False
     """Take a time without an offset as UTC, instead of rejecting it."""
+    shows_progress: bool = True
+    """Show progress where standard error is a terminal."""
+
+    @property
+    def bar(self) -> dict[str, Any]:
+        """The progress bar's settings; None disables it unless standard error is a terminal."""
+        return {"disable": None if self.shows_progress else True, "leave": False}
 
 
 def import_file(engine: Engine, path: Path, rules: Rules, *, max_rejected: int = 0) -> Imported:
@@ -131,8 +139,7 @@ def _copy(connection: Connection, source: _Reader, total: int) -> int:
     assert driver is not None  # noqa: S101 - a connection that is open has one
     columns = ", ".join((*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS))
     with (
-        # Shown on a terminal only.
-        tqdm.tqdm(total=total, unit=" events", desc="import", disable=None, leave=False) as bar,
+        tqdm.tqdm(total=total, unit=" events", desc="import", **source.rules.bar) as bar,
         driver.cursor() as cursor,
         cursor.copy(f"COPY ops.delivery_events ({columns}) FROM STDIN (FORMAT csv)") as copy,
     ):
@@ -218,6 +225,7 @@ class _Reader:
         self._connection = connection
         self._judged = _JUDGED.format(rows=rows, repeat=_REPEAT if rules.unique_by else 1)
         self._rows = rows
+        self.rules = rules
         self._parameters = {
             "assume_utc": rules.assume_utc,
             "has_key": rules.unique_by is not None,
@@ -265,7 +273,7 @@ class _Reader:
 
     def _fetched(self, query: str) -> list[tuple[Any, ...]]:
         try:
-            with _reading_progress(self._connection):
+            with _reading_progress(self._connection, self.rules):
                 return list(self._relation(query).fetchall())
         except _library("duckdb").Error:
             pass
@@ -285,10 +293,10 @@ class _Reader:
 
 
 @contextmanager
-def _reading_progress(connection: Any) -> Iterator[None]:
+def _reading_progress(connection: Any, rules: Rules) -> Iterator[None]:
     """Show on a terminal how far DuckDB has come with the statement that runs meanwhile."""
     done = threading.Event()
-    with _library("tqdm").tqdm(total=100, unit="%", desc="read", disable=None, leave=False) as bar:
+    with _library("tqdm").tqdm(total=100, unit="%", desc="read", **rules.bar) as bar:
 
         def watch() -> None:
             while not done.wait(_PROGRESS_SECONDS):

@@ -12,7 +12,8 @@ from ops_pipeline.contract.config import Config
 from ops_pipeline.contract.days import ONE_DAY, start_of
 from ops_pipeline.contract.errors import OpsError, sqlstate_of
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import LABEL_PATTERN, Outcome, Touch
+from ops_pipeline.contract.vocabulary import Outcome, Touch
+from ops_pipeline.contract.words import LABEL_PATTERN
 from ops_pipeline.store.daily_counts import DailyCount
 
 _TEXT_COLUMNS = ("touch", "outcome", "reason", "segment")

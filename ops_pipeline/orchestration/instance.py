@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 
+from ops_pipeline.contract.environment import Name, required_value
 from ops_pipeline.contract.errors import OpsError, as_declared
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.shipped import shipped
@@ -26,6 +27,23 @@ def configured_instance() -> Iterator[dg.DagsterInstance]:
             yield instance
 
 
+def bootstrap_storage() -> None:
+    """Make Dagster's own tables, or bring them to the version of the installed Dagster.
+
+    Raises OpsError `dagster_storage_unavailable`, `missing_env` or `invalid_env`.
+    """
+    required_value(Name.DAGSTER_POSTGRES_DSN)
+    with configured_instance() as instance:
+        try:
+            instance.upgrade()
+            instance.reindex()
+        except Exception as error:  # noqa: BLE001 - whatever the storage's driver raises
+            failure = as_declared(error)
+        else:
+            return
+    raise failure
+
+
 def _open(home: Path) -> dg.DagsterInstance:
     has_settings = (home / "dagster.yaml").exists()
     try:
@@ -39,4 +57,4 @@ def _open(home: Path) -> dg.DagsterInstance:
         return instance
     if failure.reason is Reason.INVALID_ENV:
         raise failure
-    raise OpsError(Reason.DAGSTER_STORAGE_UNAVAILABLE, cause=failure.reason)
+    raise OpsError(Reason.DAGSTER_STORAGE_UNAVAILABLE, cause=failure.fields.get("cause", failure.reason))

@@ -1,10 +1,18 @@
-"""The daily job and its schedule."""
+"""The daily pipeline: its job, its schedule, and all that they need."""
 
 from datetime import UTC
 
 import dagster as dg
 
 from ops_pipeline.contract.days import ONE_DAY
+from ops_pipeline.orchestration.assets import (
+    daily_counts,
+    delivered_totals,
+    hold_suppression_rates,
+    second_touch_summaries,
+)
+from ops_pipeline.orchestration.checks import watchdog
+from ops_pipeline.orchestration.resources import Deployment
 
 OPS_DAILY = "ops_daily"
 
@@ -31,3 +39,14 @@ def ops_daily_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """Ask for the last complete UTC day."""
     day = (context.scheduled_execution_time.astimezone(UTC).date() - ONE_DAY).isoformat()
     return dg.RunRequest(run_key=day, partition_key=day)
+
+
+def daily_definitions() -> dg.Definitions:
+    """Return the daily pipeline, complete in itself."""
+    return dg.Definitions(
+        assets=[daily_counts, delivered_totals, hold_suppression_rates, second_touch_summaries],
+        asset_checks=[watchdog],
+        jobs=[ops_daily],
+        schedules=[ops_daily_schedule],
+        resources={"deployment": Deployment()},
+    )

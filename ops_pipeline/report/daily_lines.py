@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
-from ops_pipeline.contract.lines import Line, LineName, Snapshot
-from ops_pipeline.contract.vocabulary import Label, Scope
+from ops_pipeline.contract.lines import Line, LineName, Measure, Snapshot
+from ops_pipeline.contract.vocabulary import Scope
+from ops_pipeline.contract.words import Label
 from ops_pipeline.health.metrics import DeliveredTotal, HoldSuppressionRate, Metrics, SecondTouchSummary
-from ops_pipeline.health.verdict import Signal, Status, Verdict
+from ops_pipeline.health.verdict import Signal, SignalName, Status, Verdict
 
 SCHEMA_VERSION = 1
 """Version of the snapshot's shape: raised when a field changes its name or meaning, not when one is added."""
@@ -39,6 +40,18 @@ def watchdog_line(verdict: Verdict) -> Line:
         failing=judged.count(Status.UNHEALTHY),
         undecided=judged.count(Status.INSUFFICIENT_DATA),
     )
+
+
+def measures(metrics: Metrics, verdict: Verdict) -> Iterator[Measure]:
+    """Yield the figures that a monitoring system may draw: deliveries of each window, rates with their limits."""
+    for total in metrics.totals:
+        if total.touch == Scope.BOTH:
+            yield Measure(Label(f"delivered_{total.window_days}d"), total.delivered)
+    for signal in verdict.signals:
+        if signal.limit is not None:
+            is_lowest = signal.name is SignalName.POSITIVE_RATE
+            label = Label(f"{signal.touch}_{signal.name}")
+            yield Measure(label, signal.rate, critical=signal.limit, is_lowest=is_lowest)
 
 
 def _totals(metrics: Metrics, window_days: int) -> Line:

@@ -17,8 +17,10 @@ from sqlalchemy import Engine, text
 from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Label
+from ops_pipeline.contract.words import Label
 from ops_pipeline.store.engine import engine_for
+
+SUPERUSER = "postgres"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +29,9 @@ class EmbeddedServer:
 
     socket_folder: str
 
-    def dsn(self, database: str) -> str:
-        """Return the DSN of `database`."""
-        return f"postgresql://postgres@/{quote(database)}?host={quote(self.socket_folder, safe='')}"
+    def dsn(self, database: str, role: str = SUPERUSER) -> str:
+        """Return the DSN of `database` for `role`."""
+        return f"postgresql://{role}@/{quote(database)}?host={quote(self.socket_folder, safe='')}"
 
     def engine(self, database: str) -> Engine:
         """Return an engine for `database`."""
@@ -40,9 +42,16 @@ class EmbeddedServer:
         with self.engine("postgres").connect() as connection:
             return tuple(connection.scalars(text("SELECT datname FROM pg_database ORDER BY datname")))
 
-    def create_database(self, database: Label, template: str = "template1") -> None:
+    def create_database(self, database: Label, template: str = "template1", owner: str = SUPERUSER) -> None:
         """Create `database` as a copy of `template`."""
-        self._run(f'CREATE DATABASE {database} TEMPLATE "{template}"')
+        self._run(f'CREATE DATABASE {database} TEMPLATE "{template}" OWNER {owner}')
+
+    def ensure_role(self, role: Label) -> None:
+        """Create `role` unless it is there: it may log in, and nothing more."""
+        with self.engine("postgres").connect() as connection:
+            found = connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role})
+        if not found:
+            self._run(f"CREATE ROLE {role} LOGIN")
 
     def drop_database(self, database: Label, *, even_in_use: bool = False) -> None:
         """Drop `database`; where somebody is connected to it, only if `even_in_use`."""

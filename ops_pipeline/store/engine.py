@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
@@ -49,10 +48,10 @@ def dagster_url(dsn: str) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def engine_for(name: Name, dsn: str) -> Engine:
+def engine_for(name: Name, dsn: str, *, connect_seconds: int = CONNECT_TIMEOUT_SECONDS) -> Engine:
     """Return an engine without a pool for the DSN that the variable `name` holds. Raises OpsError `invalid_env`."""
     parameters = {
-        "connect_timeout": str(CONNECT_TIMEOUT_SECONDS),
+        "connect_timeout": str(connect_seconds),
         "application_name": "ops_pipeline",
         **parse_dsn(name, dsn),
     }
@@ -64,25 +63,42 @@ def engine_for(name: Name, dsn: str) -> Engine:
     )
 
 
-def ops_engine(environ: Mapping[str, str] = os.environ) -> Engine:
+def engine_of(name: Name, *, connect_seconds: int = CONNECT_TIMEOUT_SECONDS) -> Engine:
+    """Return the engine of the database that `name` holds. Raises OpsError `missing_env` or `invalid_env`."""
+    return engine_for(name, required_value(name), connect_seconds=connect_seconds)
+
+
+def ops_engine() -> Engine:
     """Return the engine of the ops database. Raises OpsError `missing_env` or `invalid_env`."""
-    return engine_for(Name.OPS_POSTGRES_DSN, required_value(Name.OPS_POSTGRES_DSN, environ))
+    return engine_of(Name.OPS_POSTGRES_DSN)
 
 
-def events_engine(environ: Mapping[str, str] = os.environ) -> Engine:
-    """Return the engine of the database that holds the events: the ops database unless OPS_EVENTS_DSN is set."""
-    dsn = value(Name.OPS_EVENTS_DSN, environ)
-    return engine_for(Name.OPS_EVENTS_DSN, dsn) if dsn else ops_engine(environ)
+def events_name() -> Name:
+    """Return the variable that says where the events are: the ops database unless OPS_EVENTS_DSN is set."""
+    return Name.OPS_EVENTS_DSN if value(Name.OPS_EVENTS_DSN) else Name.OPS_POSTGRES_DSN
+
+
+def events_engine() -> Engine:
+    """Return the engine of the database that holds the events. Raises OpsError `missing_env` or `invalid_env`."""
+    return engine_of(events_name())
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """Yield a connection in one read-only transaction that sees one state of the database."""
+def reading(engine: Engine, *, limit_seconds: float | None = None) -> Iterator[Connection]:
+    """Yield a connection in one read-only transaction that sees one state of the database.
+
+    No statement and no wait for a lock takes longer than `limit_seconds`.
+    """
     with (
         engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection,
         connection.begin(),
     ):
-        _bound(connection)
+        if limit_seconds is None:
+            _bound(connection)
+        else:
+            milliseconds = max(2, round(limit_seconds * 1000))
+            # The shorter of the two, so that a wait for a lock is called one.
+            _bound(connection, lock=f"{milliseconds * 9 // 10}ms", statement=f"{milliseconds}ms")
         yield connection
 
 
@@ -94,11 +110,11 @@ def writing(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def _bound(connection: Connection) -> None:
+def _bound(connection: Connection, lock: str = LOCK_TIMEOUT, statement: str = STATEMENT_TIMEOUT) -> None:
     connection.execute(
         text(
             "SELECT set_config('lock_timeout', :lock, true), set_config('statement_timeout', :statement, true),"
             " set_config('timezone', 'UTC', true)"
         ),
-        {"lock": LOCK_TIMEOUT, "statement": STATEMENT_TIMEOUT},
+        {"lock": lock, "statement": statement},
     )

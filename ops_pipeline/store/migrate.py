@@ -7,33 +7,40 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import Script, ScriptDirectory
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, insert, text
 
 from ops_pipeline.contract.days import each_day
 from ops_pipeline.contract.errors import OpsError, as_declared, sqlstate_of
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.shipped import shipped
-from ops_pipeline.contract.vocabulary import SqlState
-from ops_pipeline.store.engine import writing
-from ops_pipeline.store.partitions import ensure_partitions
-from ops_pipeline.store.schema import SCHEMA, VERSION_TABLE
+from ops_pipeline.contract.words import RevisionId, SqlState
+from ops_pipeline.store.compare import is_identical
+from ops_pipeline.store.engine import reading, writing
+from ops_pipeline.store.ledger import Ledger, read_ledger
+from ops_pipeline.store.partitions import ensure_partitions, partition_statements
+from ops_pipeline.store.revisions import Revision, revisions
+from ops_pipeline.store.schema import applied_revisions
+
+BASE = "base"
+"""What a database is downgraded to that shall have no revision left."""
+LOCK_WAIT_SECONDS = 60
+PARTITIONS_AHEAD_DAYS = 90
 
 # Any fixed number: it only has to differ from the locks of other programs in the same database.
 _LOCK_KEY = 0x6F70735F70697065
 _POLL_SECONDS = 0.1
+_LOCK_TIMEOUT, _STATEMENT_TIMEOUT = "10s", "15min"
 # SQLSTATE internal_error: the revision failed without the database having refused anything.
 _NO_SQLSTATE = "XX000"
-LOCK_WAIT_SECONDS = 60.0
-PARTITIONS_AHEAD_DAYS = 30
+# A role without the right, or a server that has gone, is no fault of the revision.
+_NOT_THE_REVISION = (Reason.NO_PRIVILEGE, Reason.DB_CONNECTION_LOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,19 @@ class Applied:
 
     applied: int
     skipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a bootstrap would do."""
+
+    current: RevisionId | None
+    """The revision that the database is at."""
+    pending: tuple[RevisionId, ...]
+    partitions: int
+    """How many event partitions would be made."""
+    sql: str
+    """The same as statements; run by hand, they leave the database as the bootstrap would."""
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
@@ -53,111 +73,118 @@ def alembic_config(connection: Connection | None = None) -> Config:
     return config
 
 
-def revisions() -> list[Script]:
-    """Return the shipped revisions from the first to the newest.
-
-    Raises OpsError `revision_invalid`, `no_revisions` or `revisions_not_linear`.
-    """
-    found = _load_revisions()
-    if not found:
-        raise OpsError(Reason.NO_REVISIONS)
-    return found
-
-
-def _load_revisions() -> list[Script]:
-    reason = Reason.REVISIONS_NOT_LINEAR
-    try:
-        directory = ScriptDirectory.from_config(alembic_config())
-        if len(directory.get_heads()) <= 1:
-            return list(directory.walk_revisions())[::-1]
-    except Exception:  # noqa: BLE001 - a revision file can raise anything
-        reason = Reason.REVISION_INVALID
-    raise OpsError(reason)
-
-
-def dry_run() -> int:
-    """Return how many revisions there are, having compiled each to SQL in both directions without a database.
-
-    Raises OpsError as `revisions` does, and `revision_invalid` for one that does not compile.
-    """
-    found = revisions()
-    span = f"{found[-1].revision}:{found[0].revision}"
-    is_valid = True
-    with redirect_stdout(io.StringIO()):
-        try:
-            config = alembic_config()
-            config.output_buffer = io.StringIO()
-            command.upgrade(config, "head", sql=True)
-            command.downgrade(config, span, sql=True)
-        except Exception:  # noqa: BLE001 - a revision file can raise anything
-            is_valid = False
-    if not is_valid:
-        raise OpsError(Reason.REVISION_INVALID)
-    return len(found)
-
-
-def current_revision(connection: Connection) -> str | None:
-    """Return the revision that the database is at, or None before the first."""
-    options = {"version_table": VERSION_TABLE, "version_table_schema": SCHEMA}
-    return MigrationContext.configure(connection, opts=options).get_current_revision()
+def partition_days() -> list[date]:
+    """Return the UTC days whose event partitions are made ahead, today's first."""
+    today = datetime.now(UTC).date()
+    return list(each_day(today, today + timedelta(days=PARTITIONS_AHEAD_DAYS)))
 
 
 def apply_migrations(engine: Engine, *, lock_wait_seconds: float = LOCK_WAIT_SECONDS) -> Applied:
     """Apply every pending revision, each in a transaction of its own, and make the event partitions ahead.
 
-    Raises OpsError `lock_timeout` where another bootstrap runs for longer than `lock_wait_seconds`,
-    `unknown_revision` for a database newer than this version, and `migration_failed` naming the revision.
+    A database that has exactly our tables but no ledger, such as a restored one, is adopted. Raises OpsError
+    `lock_timeout` where another bootstrap runs for longer than `lock_wait_seconds`, `unknown_revision` for a
+    database newer than this version, `migration_edited` where the file of an applied revision was changed, and
+    `migration_failed` naming the revision.
     """
-    names = [script.revision for script in revisions()]
+    known = revisions()
     with _bootstrap_lock(engine, lock_wait_seconds), engine.connect() as connection:
-        before = _position(connection, names)
-        _migrate(connection, names)
-        connection.commit()
-        after = _position(connection, names)
-    today = datetime.now(UTC).date()
+        before = _checked_ledger(connection, known)
+        if not before.applied and is_identical(connection):
+            _run(connection, known, lambda config: command.stamp(config, "head"))
+            before = _checked_ledger(connection, known)
+        _record(connection, known, before)
+        _run(connection, known, lambda config: command.upgrade(config, "head"))
+        after = _checked_ledger(connection, known)
     with writing(engine) as connection:
-        ensure_partitions(connection, each_day(today, today + timedelta(days=PARTITIONS_AHEAD_DAYS)))
-    return Applied(applied=after - before, skipped=before)
+        ensure_partitions(connection, partition_days())
+    return Applied(applied=after.applied - before.applied, skipped=before.applied)
 
 
-def downgrade(engine: Engine, *, lock_wait_seconds: float = LOCK_WAIT_SECONDS) -> None:
-    """Undo every revision, the newest first. Raises OpsError as `apply_migrations` does."""
+def downgrade(engine: Engine, to: str, *, lock_wait_seconds: float = LOCK_WAIT_SECONDS) -> int:
+    """Undo the revisions after `to` (an id, or `BASE`), the newest first, and return how many.
+
+    Raises OpsError `invalid_target` where the database is not at `to` or after it, and as `apply_migrations` does.
+    """
+    known = revisions()
+    ids: list[str] = [BASE, *(revision.revision_id for revision in known)]
     with _bootstrap_lock(engine, lock_wait_seconds), engine.connect() as connection:
-        _set_limits(connection)
-        command.downgrade(alembic_config(connection), "base")
+        before = _checked_ledger(connection, known)
+        if to not in ids[: before.applied + 1]:
+            raise OpsError(Reason.INVALID_TARGET)
+        undone = before.applied - ids.index(to)
+        if undone:
+            _run(connection, known, lambda config: command.downgrade(config, to), is_upgrade=False)
+    return undone
+
+
+def plan(engine: Engine) -> Plan:
+    """Return what `apply_migrations` would do now; changes nothing. Raises OpsError as it does."""
+    known = revisions()
+    with reading(engine) as connection:
+        ledger = _checked_ledger(connection, known)
+        partitions = partition_statements(connection if ledger.applied else None, partition_days())
+    applied, pending = known[: ledger.applied], known[ledger.applied :]
+    current = applied[-1].revision_id if applied else None
+    script = io.StringIO()
+    script.write(f"SET lock_timeout = '{_LOCK_TIMEOUT}';\nSET statement_timeout = '{_STATEMENT_TIMEOUT}';\n\n")
+    if pending:
+        config = alembic_config()
+        config.output_buffer = script
+        with redirect_stdout(io.StringIO()):
+            command.upgrade(config, f"{current}:head" if current else "head", sql=True)
+    script.writelines(f"{statement};\n" for statement in partitions)
+    return Plan(
+        current=current,
+        pending=tuple(revision.revision_id for revision in pending),
+        partitions=len(partitions),
+        sql=script.getvalue(),
+    )
+
+
+def _checked_ledger(connection: Connection, known: list[Revision]) -> Ledger:
+    ledger = read_ledger(connection, known)
+    if ledger.edited:
+        raise OpsError(Reason.MIGRATION_EDITED, revision=ledger.edited[0])
+    return ledger
+
+
+def _record(connection: Connection, known: list[Revision], ledger: Ledger) -> None:
+    """Keep the digests of revisions that were applied without one."""
+    rows = [
+        {"revision": one.revision_id, "digest": one.digest} for one in known if one.revision_id in ledger.unrecorded
+    ]
+    if rows:
+        applied_revisions.create(connection, checkfirst=True)
+        connection.execute(insert(applied_revisions), rows)
         connection.commit()
 
 
-def _position(connection: Connection, names: list[str]) -> int:
-    """Return how many of the revisions `names` the database has."""
-    current = current_revision(connection)
+def _run(
+    connection: Connection, known: list[Revision], act: Callable[[Config], None], *, is_upgrade: bool = True
+) -> None:
     connection.rollback()
-    if current is not None and current not in names:
-        raise OpsError(Reason.UNKNOWN_REVISION)
-    return 0 if current is None else names.index(current) + 1
-
-
-def _set_limits(connection: Connection) -> None:
     # After the advisory lock, so that waiting for another bootstrap is not cut short by them.
-    connection.execute(text("SELECT set_config('lock_timeout', '10s', false)"))
-    connection.execute(text("SELECT set_config('statement_timeout', '15min', false)"))
+    connection.execute(text(f"SET lock_timeout = '{_LOCK_TIMEOUT}'"))
+    connection.execute(text(f"SET statement_timeout = '{_STATEMENT_TIMEOUT}'"))
     connection.commit()
-
-
-def _migrate(connection: Connection, names: list[str]) -> None:
-    _set_limits(connection)
     try:
-        command.upgrade(alembic_config(connection), "head")
-    except Exception as error:  # noqa: BLE001 - a revision can raise anything
+        with redirect_stdout(io.StringIO()):
+            act(alembic_config(connection))
+        connection.commit()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a revision can raise anything
         failure, state = as_declared(error), sqlstate_of(error) or _NO_SQLSTATE
     else:
         return
     connection.rollback()
-    position = _position(connection, names)
-    # A role without the right, or a server that has gone, is no fault of the revision.
-    if position == len(names) or failure.reason in (Reason.NO_PRIVILEGE, Reason.DB_CONNECTION_LOST):
+    if failure.reason in _NOT_THE_REVISION:
         raise failure
-    raise OpsError(Reason.MIGRATION_FAILED, revision=int(names[position]), sqlstate=SqlState(state))
+    applied = read_ledger(connection, known).applied
+    # The first that is not there yet, or of those to be undone the newest that still is.
+    position = applied if is_upgrade else applied - 1
+    if not 0 <= position < len(known):
+        raise failure
+    raise OpsError(Reason.MIGRATION_FAILED, revision=known[position].revision_id, sqlstate=SqlState(state))
 
 
 @contextmanager

@@ -15,29 +15,46 @@ def partition_name(day: date) -> str:
     return f"delivery_events_{day:%Y%m%d}"
 
 
-def ensure_partitions(connection: Connection, days: Iterable[date]) -> int:
-    """Make the partitions of `days` that are not there, and return how many were made.
+def missing_partitions(connection: Connection, days: Iterable[date]) -> list[date]:
+    """Return the days among `days` that lack a partition and can have one.
 
     A day whose first events already lie in the default partition stays there, because moving them would lock out
     the application that writes.
     """
-    wanted = {partition_name(day): day for day in days}
     there = connection.scalars(
         text(
             "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
-            " WHERE i.inhparent = 'ops.delivery_events'::regclass"
+            " WHERE i.inhparent = to_regclass('ops.delivery_events')"
         )
     ).all()
     in_default = connection.scalars(
         text("SELECT DISTINCT (occurred_at AT TIME ZONE 'UTC')::date FROM ops.delivery_events_default")
     ).all()
-    missing = {name: day for name, day in wanted.items() if name not in there and day not in set(in_default)}
-    for name, day in missing.items():
+    return sorted({day for day in days if partition_name(day) not in there} - set(in_default))
+
+
+def last_partition(connection: Connection) -> date | None:
+    """Return the last UTC day that has a partition."""
+    names = "SELECT max(c.relname) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+    ours = " WHERE i.inhparent = to_regclass('ops.delivery_events') AND c.relname ~ '^delivery_events_[0-9]{8}$'"
+    name = connection.scalar(text(names + ours))
+    return date.fromisoformat(name[-8:]) if name else None
+
+
+def partition_statements(connection: Connection | None, days: Iterable[date]) -> list[str]:
+    """Return the statements that make the partitions of `days` that are missing; without a connection, of all."""
+    missing = sorted(days) if connection is None else missing_partitions(connection, days)
+    return [
         # Only a date is put into the statement: DDL takes no parameters.
-        connection.execute(
-            text(
-                f"CREATE TABLE IF NOT EXISTS ops.{name} PARTITION OF ops.delivery_events"
-                f" FOR VALUES FROM ('{start_of(day).isoformat()}') TO ('{start_of(day + ONE_DAY).isoformat()}')"
-            )
-        )
-    return len(missing)
+        f"CREATE TABLE IF NOT EXISTS ops.{partition_name(day)} PARTITION OF ops.delivery_events"
+        f" FOR VALUES FROM ('{start_of(day).isoformat()}') TO ('{start_of(day + ONE_DAY).isoformat()}')"
+        for day in missing
+    ]
+
+
+def ensure_partitions(connection: Connection, days: Iterable[date]) -> int:
+    """Make the partitions of `days` that are missing, and return how many were made."""
+    statements = partition_statements(connection, days)
+    for statement in statements:
+        connection.execute(text(statement))
+    return len(statements)

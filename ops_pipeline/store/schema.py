@@ -25,7 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from ops_pipeline.contract.vocabulary import LABEL_PATTERN, Outcome, Scope, Touch
+from ops_pipeline.contract.vocabulary import Outcome, Scope, Touch
+from ops_pipeline.contract.words import LABEL_PATTERN
 from ops_pipeline.health.verdict import SignalName, Status
 
 SCHEMA = "ops"
@@ -102,6 +103,16 @@ def _rates(*names: str) -> list[Column[float]]:
 def _computed_at() -> Column[object]:
     return Column("computed_at", DateTime(timezone=True), nullable=False, server_default=func.now())
 
+
+applied_revisions = Table(
+    "applied_revisions",
+    # Not made by a revision: it is there before the first one, beside Alembic's version table.
+    MetaData(schema=SCHEMA),
+    Column("revision", Text, primary_key=True),
+    Column("digest", LargeBinary, nullable=False, comment="SHA-256 of the revision's file"),
+    Column("applied_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    comment="The digest of each applied revision, so that a file that is edited afterwards is found.",
+)
 
 delivery_events = Table(
     "delivery_events",

@@ -2,64 +2,142 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
-from alembic.autogenerate import compare_metadata
-from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy import Connection, Engine, text
 
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.words import Label, RevisionId
+from ops_pipeline.store.compare import compare
 from ops_pipeline.store.engine import reading
-from ops_pipeline.store.migrate import current_revision, revisions
-from ops_pipeline.store.schema import SCHEMA, VERSION_TABLE, metadata
+from ops_pipeline.store.ledger import read_ledger
+from ops_pipeline.store.migrate import partition_days
+from ops_pipeline.store.partitions import last_partition, missing_partitions
+from ops_pipeline.store.revisions import revisions
+from ops_pipeline.store.schema import SCHEMA, metadata
+
+PARTITION_HORIZON_DAYS = 7
+"""So many days ahead must have their event partitions: time to notice, and to run db_bootstrap."""
+
+# A run or an event of Dagster's cannot be stored without these.
+_DAGSTER_NEEDS = ("runs", "event_logs", "job_ticks")
+_DAGSTER_TABLES = (
+    *_DAGSTER_NEEDS,
+    "alembic_version",
+    "asset_check_executions",
+    "asset_daemon_asset_evaluations",
+    "asset_event_tags",
+    "asset_keys",
+    "backfill_tags",
+    "bulk_actions",
+    "concurrency_limits",
+    "concurrency_slots",
+    "daemon_heartbeats",
+    "dynamic_partitions",
+    "instance_info",
+    "instigators",
+    "jobs",
+    "kvs",
+    "pending_steps",
+    "run_tags",
+    "secondary_indexes",
+    "snapshots",
+)
+
+_PRIVILEGES = text("""
+    SELECT has_table_privilege(:name, 'SELECT'),
+        has_table_privilege(:name, 'INSERT') AND has_table_privilege(:name, 'DELETE')
+""")
+_IS_POWERFUL = text("""
+    SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls
+    FROM pg_roles WHERE rolname = current_user
+""")
+_OTHER_TABLES = text("""
+    SELECT count(*)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema', :schema)
+        AND n.nspname !~ '^pg_(toast|temp)' AND NOT c.relispartition
+        AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+        AND c.oid IS DISTINCT FROM to_regclass(:relation) AND NOT c.relname = ANY(:dagster)
+        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+""")
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The revision the database is at, and how many of the pipeline's tables it has."""
+    """What was found in order."""
 
-    revision: int
+    revision: RevisionId
+    """The revision that the database is at, which is the newest."""
     tables: int
+    """How many tables of the pipeline's there are: all."""
+    can_write: bool
+    """Whether the role can store results, or only read them."""
 
 
-def verify(engine: Engine) -> Verified:
-    """Return what was verified.
+def verify_tables(engine: Engine, *, limit_seconds: float | None = None) -> Verified:
+    """Return what was verified about the tables.
 
-    Raises OpsError `missing_tables`, `unknown_revision`, `behind` or `drift`, and any reason of a connection.
+    Raises OpsError `missing_tables`, `unknown_revision`, `behind`, `migration_edited`, `drift` or `no_privilege`, and
+    any reason of a connection.
     """
-    names = [script.revision for script in revisions()]
-    with reading(engine) as connection:
-        current = current_revision(connection)
-        if current is None:
+    shipped = revisions()
+    with reading(engine, limit_seconds=limit_seconds) as connection:
+        ledger = read_ledger(connection, shipped)
+        if not ledger.applied:
             raise OpsError(Reason.MISSING_TABLES)
-        if current not in names:
-            raise OpsError(Reason.UNKNOWN_REVISION)
-        if current != names[-1]:
-            raise OpsError(Reason.BEHIND, revision=int(current), pending=len(names) - 1 - names.index(current))
-        wanted = {table.name for table in metadata.sorted_tables}
-        missing = wanted - set(inspect(connection).get_table_names(schema=SCHEMA))
-        if missing:
-            raise OpsError(Reason.MISSING_TABLES, missing_tables=len(missing))
-        differences = len(_differences(connection))
-        if differences:
-            raise OpsError(Reason.DRIFT, differences=differences)
-    return Verified(revision=int(current), tables=len(wanted))
+        newest = shipped[ledger.applied - 1].revision_id
+        if ledger.edited:
+            raise OpsError(Reason.MIGRATION_EDITED, revision=ledger.edited[0])
+        if ledger.applied < len(shipped) or ledger.unrecorded:
+            pending = len(shipped) - ledger.applied
+            raise OpsError(Reason.BEHIND, revision=newest, pending=pending, unrecorded=len(ledger.unrecorded))
+        found = compare(connection)
+        if found.missing:
+            raise OpsError(Reason.MISSING_TABLES, tables=found.missing)
+        if found.differences:
+            raise OpsError(Reason.DRIFT, tables=tuple(found.differences), differences=sum(found.differences.values()))
+        names = [table.name for table in metadata.sorted_tables]
+        can_write = _has_privileges(connection, names)
+    return Verified(revision=newest, tables=len(names), can_write=can_write)
 
 
-def _differences(connection: Connection) -> list[object]:
-    def is_ours(name: str | None, kind: str, parent: dict[str, str | None]) -> bool:
-        if kind == "schema":
-            return name == SCHEMA
-        if kind == "table":
-            return parent["schema_name"] == SCHEMA and name in {table.name for table in metadata.sorted_tables}
+def _has_privileges(connection: Connection, names: Sequence[str]) -> bool:
+    """Return whether the role may change the tables. Raises OpsError `no_privilege` where it may not even read."""
+    held = {name: connection.execute(_PRIVILEGES, {"name": f"{SCHEMA}.{name}"}).one() for name in names}
+    unreadable = tuple(Label(name) for name, (can_read, _) in held.items() if not can_read)
+    if unreadable:
+        raise OpsError(Reason.NO_PRIVILEGE, tables=unreadable)
+    return all(can_write for _, can_write in held.values())
+
+
+def verify_partitions(connection: Connection) -> date | None:
+    """Return the last UTC day that has an event partition.
+
+    Raises OpsError `missing_partitions` where one of the next `PARTITION_HORIZON_DAYS` days has none.
+    """
+    missing = missing_partitions(connection, partition_days()[: PARTITION_HORIZON_DAYS + 1])
+    if missing:
+        raise OpsError(Reason.MISSING_PARTITIONS, days=len(missing), first_day=missing[0])
+    return last_partition(connection)
+
+
+def has_excess_privilege(connection: Connection, relation: str) -> bool:
+    """Return whether the role may do more than the pipeline needs.
+
+    That is: be a superuser or make roles or databases, or read tables that are neither ours, nor Dagster's, nor the
+    events `relation`.
+    """
+    if connection.scalar(_IS_POWERFUL):
         return True
+    bound = {"schema": SCHEMA, "relation": relation, "dagster": list(_DAGSTER_TABLES)}
+    return bool(connection.scalar(_OTHER_TABLES, bound))
 
-    options = {
-        "version_table": VERSION_TABLE,
-        "version_table_schema": SCHEMA,
-        "include_schemas": True,
-        "include_name": is_ours,
-        "compare_type": True,
-    }
-    return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
+
+def has_dagster_storage(connection: Connection) -> bool:
+    """Return whether the tables that Dagster stores runs and events in are there."""
+    found = text("SELECT bool_and(to_regclass(name) IS NOT NULL) FROM unnest(CAST(:names AS text[])) AS name")
+    return bool(connection.scalar(found, {"names": list(_DAGSTER_NEEDS)}))

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
-from importlib.metadata import version
 
-from ops_pipeline.contract.lines import ExitCode, Line, LineName, emit
+from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Label
+from ops_pipeline.contract.words import Label
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ops_pipeline.tools.command import Command
 
 TOOLS = {
     "demo": "see it work: embedded PostgreSQL, sample traffic, one day's lines",
@@ -19,8 +23,21 @@ TOOLS = {
     "db_verify": "is the ops database as it should be?",
     "events": "import event files, or write sample traffic",
     "ops_daily": "a day's figures and verdict",
+    "prod_verify": "is production in order? step by step, with a strict ops_daily",
+    "doctor": "everything that a ticket needs, safe to paste",
     "ops_ci_normalize": "keep a scheduled run green when it merely had too little data",
 }
+
+
+def commands(tool: str) -> dict[str, Command]:
+    """Return the commands of `tool` by their full names: one, or several such as `events import`."""
+    module = importlib.import_module(f"ops_pipeline.tools.{tool}")
+    found = module.COMMANDS.values() if hasattr(module, "COMMANDS") else [module.COMMAND]
+    return {command.name: command for command in found}
+
+
+COMPLETION = "--print-completion="
+SHELLS = ("bash", "zsh", "tcsh")
 
 
 def _help() -> str:
@@ -31,6 +48,7 @@ def _help() -> str:
         f"tools:\n{tools}\n\n"
         "ops-pipeline <tool> --help says what a tool prints, its exit codes and an example.\n"
         "ops-pipeline --version prints the version.\n"
+        "ops-pipeline --print-completion=bash|zsh|tcsh prints a script that completes tools and options.\n"
     )
 
 
@@ -41,11 +59,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(_help())
         return ExitCode.OK
     if tool == "--version":
+        from importlib.metadata import version
+
         sys.stdout.write(f"ops-pipeline {version('ops-pipeline')}\n")
         return ExitCode.OK
+    if tool.startswith(COMPLETION) and tool.removeprefix(COMPLETION) in SHELLS:
+        from ops_pipeline.tools.completion import completion
+
+        sys.stdout.write(completion(tool.removeprefix(COMPLETION)))
+        return ExitCode.OK
     if tool not in TOOLS:
-        emit(Line(LineName.OPS_PIPELINE, status=Label("fail"), reason=Reason.USAGE))
-        return ExitCode.FAILED
+        return Output().decide(
+            Line(LineName.OPS_PIPELINE, status=Label("fail"), reason=Reason.USAGE), ExitCode.FAILED
+        )
     exit_code: int = importlib.import_module(f"ops_pipeline.tools.{tool}").main(rest)
     return exit_code
 

@@ -1,4 +1,4 @@
-"""Is the ops database what this version needs? Changes nothing."""
+"""Are the databases what this version needs? Changes nothing."""
 
 from __future__ import annotations
 
@@ -6,53 +6,57 @@ import argparse
 import sys
 
 from ops_pipeline.contract.environment import Name, value
-from ops_pipeline.contract.lines import ExitCode, Line, LineName, emit
+from ops_pipeline.contract.lines import Line, LineName, NagiosState, Output
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Label
+from ops_pipeline.contract.words import Label
+from ops_pipeline.tools.bounded import add_timeout, within
 from ops_pipeline.tools.command import Command
 
 _EPILOG = """lines:
-  db_verify status=ok revision=<n> tables=<n>
+  db_verify status=ok revision=<id> tables=<n> partitions_until=<day> access=read_write | read_only
+      warnings=<token,...>     (one line; warnings are excess_privilege and dagster_storage_missing)
   db_verify status=not_configured reason=missing_dsn
   db_verify status=fail reason=<token>
+  db_verify status=fail reason=db_connect_failed
+      cause=refused | dns | auth | tls | timeout | database_missing | other     (one line)
 
 exit codes:
-  0  the database is as it should be, or none is configured (safe in CI)
-  1  it is not; the reason says how
+  0  the databases are as they should be, or none is configured (safe in CI)
+  1  they are not; the reason says how
+  with --format=nagios: 0 ok, 1 ok with warnings, 2 not ok, 3 not configured or a wrong command line
 
 example:
-  ops-pipeline db_verify
+  ops-pipeline db_verify --timeout=10
 """
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    del parser  # the database is the one OPS_POSTGRES_DSN names: no other can be verified by mistake
+    # The databases are those that the environment names: no other can be verified by mistake.
+    add_timeout(parser)
+    parser.add_argument("--with-dagster", action="store_true", help="Dagster's own tables must be there too")
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace, output: Output) -> int:
     if value(Name.OPS_POSTGRES_DSN) is None:
         line = Line(LineName.DB_VERIFY, status=Label("not_configured"), reason=Reason.MISSING_DSN)
-        emit(line, as_json=arguments.json)
-        return ExitCode.OK
-    from ops_pipeline.events.relation import find_relation
-    from ops_pipeline.store.engine import events_engine, ops_engine, reading
-    from ops_pipeline.store.verify import verify
+        return output.decide(line)
 
-    found = verify(ops_engine())
-    with reading(events_engine()) as connection:
-        find_relation(connection, value(Name.OPS_EVENTS_RELATION) or "")
-    line = Line(LineName.DB_VERIFY, status=Label("ok"), revision=found.revision, tables=found.tables)
-    emit(line, as_json=arguments.json)
-    return ExitCode.OK
+    def verify() -> Line:
+        from ops_pipeline.events.verify import verify_deployment
+
+        return verify_deployment(needs_dagster=arguments.with_dagster, limit_seconds=arguments.timeout).line()
+
+    return output.decide(within(arguments.timeout, verify))
 
 
 COMMAND = Command(
     name="db_verify",
     line=LineName.DB_VERIFY,
-    description="Compare the ops database with what this version needs, and look for the events relation.",
+    description="Compare the ops database with what this version needs; look for events relation and partitions.",
     epilog=_EPILOG,
     add_arguments=_add_arguments,
     run=_run,
+    nagios_failure=NagiosState.CRITICAL,
 )
 main = COMMAND.main
 

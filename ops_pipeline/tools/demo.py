@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from ops_pipeline.contract.lines import ExitCode, Line, LineName, emit
+from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Label
+from ops_pipeline.contract.words import Label
 from ops_pipeline.tools import db_bootstrap, db_verify
 from ops_pipeline.tools.command import Command
 from ops_pipeline.tools.events import import_one, sample_line
@@ -41,30 +41,24 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace, output: Output) -> int:
     from ops_pipeline.events.demo_database import DEFAULT_FOLDER, demo_database, sample_rules, write_demo_sample
+    from ops_pipeline.report.daily_lines import daily_lines
     from ops_pipeline.store.engine import ops_engine
 
-    as_json = arguments.json
-    flags = ["--json"] if as_json else []
+    flags = [f"--format={output.form}", *(["--quiet"] if output.is_quiet else [])]
     with demo_database(arguments.data_dir or DEFAULT_FOLDER) as demo:
         # Each has said on its own line why it failed.
-        if db_bootstrap.main([db_bootstrap.APPLY, *flags]) or db_verify.main(flags):
+        if db_bootstrap.main([db_bootstrap.APPLY, "--with-dagster", *flags]) or db_verify.main(flags):
             return ExitCode.FAILED
         path, sample = write_demo_sample(demo)
-        emit(sample_line(sample), as_json=as_json)
-        import_one(ops_engine(), path, sample_rules(sample), as_json=as_json)
-        emit(Line(LineName.OPS_DAILY, mode=SMOKE, reason=Reason.PROD_NOT_CONFIGURED), as_json=as_json)
-        run_day(demo.last_day, as_json=as_json)
-        line = Line(
-            LineName.DEMO,
-            status=Label("ok"),
-            last_day=sample.last_day,
-            incident_day=sample.incident_to,
-            quiet_day=sample.quiet_to,
-        )
-        emit(line, as_json=as_json)
-    return ExitCode.OK
+        output.say(sample_line(sample))
+        import_one(ops_engine(), path, sample_rules(sample, shows_progress=not output.is_quiet), output)
+        output.say(Line(LineName.OPS_DAILY, mode=SMOKE, reason=Reason.PROD_NOT_CONFIGURED))
+        for line in daily_lines(*run_day(demo.last_day)):
+            output.say(line)
+        days = {"last_day": sample.last_day, "incident_day": sample.incident_to, "quiet_day": sample.quiet_to}
+        return output.decide(Line(LineName.DEMO, status=Label("ok"), **days))
 
 
 COMMAND = Command(

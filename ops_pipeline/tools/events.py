@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from ops_pipeline.contract.days import last_complete_day, parse_day
 from ops_pipeline.contract.environment import first_day
 from ops_pipeline.contract.errors import OpsError, as_declared
-from ops_pipeline.contract.lines import ExitCode, Line, LineName, emit
+from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Label
+from ops_pipeline.contract.words import Label
 from ops_pipeline.tools.command import Command
 
 if TYPE_CHECKING:
@@ -73,19 +73,24 @@ def _import_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--assume-utc", action="store_true", help="take times without an offset as UTC")
 
 
-def _import(arguments: argparse.Namespace) -> int:
+def _import(arguments: argparse.Namespace, output: Output) -> int:
     from ops_pipeline.events.intake import Rules
     from ops_pipeline.store.engine import ops_engine
 
     engine = ops_engine()
-    rules = Rules(first_day=first_day(), unique_by=arguments.unique_by, assume_utc=arguments.assume_utc)
+    rules = Rules(
+        first_day=first_day(),
+        unique_by=arguments.unique_by,
+        assume_utc=arguments.assume_utc,
+        shows_progress=not output.is_quiet,
+    )
     for number, path in enumerate(arguments.files, start=1):
-        import_one(engine, path, rules, max_rejected=arguments.max_rejected, number=number, as_json=arguments.json)
+        import_one(engine, path, rules, output, max_rejected=arguments.max_rejected, number=number)
     return ExitCode.OK
 
 
 def import_one(
-    engine: Engine, path: Path, rules: Rules, *, max_rejected: int = 0, number: int = 1, as_json: bool = False
+    engine: Engine, path: Path, rules: Rules, output: Output, *, max_rejected: int = 0, number: int = 1
 ) -> None:
     """Import one file and print its lines. Raises OpsError with the file's number."""
     from ops_pipeline.events.intake import TooManyRejectedError, import_file
@@ -104,11 +109,11 @@ def import_one(
         line = _imported_line(done, number)
     for reason, rejected in rejected_by.items():
         fields = {"file": number, "rejected": rejected, "reason": reason}
-        emit(Line(LineName.EVENTS_IMPORT_REJECTED, **fields), as_json=as_json)
+        output.say(Line(LineName.EVENTS_IMPORT_REJECTED, **fields))
     if failure is not None:
         raise OpsError(failure.reason, file=number, **failure.fields)
     if line is not None:
-        emit(line, as_json=as_json)
+        output.decide(line)
 
 
 def _imported_line(done: Imported, number: int) -> Line:
@@ -132,7 +137,7 @@ def _sample_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=_whole_number, metavar="N", help="another seed makes other traffic")
 
 
-def _sample(arguments: argparse.Namespace) -> int:
+def _sample(arguments: argparse.Namespace, output: Output) -> int:
     from ops_pipeline.events.sample import SEED, write_sample
 
     last_day = last_complete_day() if arguments.last_day is None else parse_day(arguments.last_day)
@@ -143,8 +148,7 @@ def _sample(arguments: argparse.Namespace) -> int:
         sample = None
     if sample is None:
         raise OpsError(Reason.FILE_NOT_WRITTEN)
-    emit(sample_line(sample), as_json=arguments.json)
-    return ExitCode.OK
+    return output.decide(sample_line(sample))
 
 
 def sample_line(sample: Sample) -> Line:
@@ -163,7 +167,7 @@ def sample_line(sample: Sample) -> Line:
     )
 
 
-_COMMANDS = {
+COMMANDS = {
     "import": Command(
         name="events import",
         line=LineName.EVENTS_IMPORT,
@@ -198,10 +202,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name in ("--help", "-h"):
         sys.stdout.write(_USAGE)
         return ExitCode.OK
-    if name not in _COMMANDS:
-        emit(Line(LineName.EVENTS_IMPORT, status=Label("fail"), reason=Reason.USAGE))
-        return ExitCode.FAILED
-    return _COMMANDS[name].main(rest)
+    if name not in COMMANDS:
+        line = Line(LineName.EVENTS_IMPORT, status=Label("fail"), reason=Reason.USAGE)
+        return Output().decide(line, ExitCode.FAILED)
+    return COMMANDS[name].main(rest)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,13 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TextIO
 
-from ops_pipeline.contract.lines import ExitCode, Line, LineName, emit
+from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Label
+from ops_pipeline.contract.words import Label
 from ops_pipeline.health.verdict import Status
 from ops_pipeline.tools.command import Command
 
@@ -34,6 +35,9 @@ example:
 
 SCHEDULE = "schedule"
 _MAX_EXIT_CODE = 255
+_LONGEST = 1 << 16
+_OVERLAP = 64
+_NOT_OURS = "\ufffd"
 _VALUE = r"[a-z0-9_.:,+-]+"
 _WATCHDOG = re.compile(
     rf"{LineName.OPS_DAILY_WATCHDOG}"
@@ -53,6 +57,22 @@ def proves_insufficient_data(lines: Iterable[str]) -> bool:
     return status == Status.INSUFFICIENT_DATA
 
 
+def _lines(log: TextIO) -> Iterator[str]:
+    """Yield the lines of a log; of one that is too long to be ours, its pieces, so that it need not fit in memory.
+
+    A piece ends with a character that no line of ours has, and begins with the end of the one before it, so that no
+    word is lost between two.
+    """
+    overlap = ""
+    while piece := log.readline(_LONGEST):
+        is_whole = piece.endswith("\n") or len(piece) < _LONGEST
+        if is_whole and not overlap:
+            yield piece.rstrip("\r\n")
+            continue
+        yield f"{overlap}{piece}{_NOT_OURS}"
+        overlap = "" if is_whole else piece[-_OVERLAP:]
+
+
 def _exit_code(text: str) -> int:
     code = int(text) if re.fullmatch(r"[0-9]{1,3}", text, flags=re.ASCII) else -1
     if not 0 <= code <= _MAX_EXIT_CODE:
@@ -70,13 +90,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace, output: Output) -> int:
     code: int = arguments.exit_code
     status, reason = _decide(code, arguments.log_file, arguments.event)
-    emit(Line(LineName.OPS_CI_NORMALIZE, status=status, reason=reason), as_json=arguments.json)
     if reason is Reason.LOG_MISSING:
-        return code or ExitCode.FAILED
-    return ExitCode.OK if reason is Reason.INSUFFICIENT_DATA else code
+        code = code or ExitCode.FAILED
+    elif reason is Reason.INSUFFICIENT_DATA:
+        code = ExitCode.OK
+    return output.decide(Line(LineName.OPS_CI_NORMALIZE, status=status, reason=reason), code)
 
 
 def _decide(code: int, log_file: Path, event: str) -> tuple[Label, Reason | Label]:
@@ -87,7 +108,7 @@ def _decide(code: int, log_file: Path, event: str) -> tuple[Label, Reason | Labe
     try:
         # An undecodable byte becomes a character that no watchdog line has.
         with log_file.open(encoding="utf-8", errors="replace", newline="\n") as log:
-            is_proven = proves_insufficient_data(line.rstrip("\r\n") for line in log)
+            is_proven = proves_insufficient_data(_lines(log))
     except OSError:
         return Label("fail"), Reason.LOG_MISSING
     if code == ExitCode.OK:
@@ -104,6 +125,7 @@ COMMAND = Command(
     epilog=_EPILOG,
     add_arguments=_add_arguments,
     run=_run,
+    uses_libraries=False,
 )
 main = COMMAND.main
 

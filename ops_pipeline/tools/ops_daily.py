@@ -9,10 +9,9 @@ from pathlib import Path
 
 from ops_pipeline.contract import environment
 from ops_pipeline.contract.days import check_askable, last_complete_day, parse_day
-from ops_pipeline.contract.errors import OpsError
-from ops_pipeline.contract.lines import ExitCode, Line, LineName, emit
+from ops_pipeline.contract.lines import ExitCode, Format, Line, LineName, NagiosState, Output
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Label
+from ops_pipeline.contract.words import Label
 from ops_pipeline.tools.command import Command
 
 _EPILOG = """lines, in this order:
@@ -28,12 +27,18 @@ exit codes:
   0  healthy; or a smoke run that worked
   1  an error: ops_daily status=fail mode=<mode> reason=<token>
   2  a strict run that is unhealthy or has insufficient data
+  with --format=nagios: 0 healthy, 1 insufficient data, 2 unhealthy, 3 an error
 
 examples:
   ops-pipeline ops_daily --mode=prod                     the last complete UTC day, on the configured databases
   ops-pipeline ops_daily --mode=prod --as-of=2026-11-07  a day that was done before gives the same lines
   ops-pipeline ops_daily --mode=ci                       embedded database and sample traffic
 """
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ops_pipeline.health.metrics import Metrics
+    from ops_pipeline.health.verdict import Verdict
 
 STRICT, SMOKE = Label("strict"), Label("smoke")
 
@@ -59,27 +64,18 @@ def _mode(arguments: argparse.Namespace) -> Label:
     return STRICT if arguments.mode == "prod" else SMOKE
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace, output: Output) -> int:
     day = parse_day(arguments.as_of) if arguments.as_of is not None else last_complete_day()
     if _mode(arguments) == STRICT:
-        if missing := environment.missing_names():
-            raise OpsError(Reason.MISSING_ENV, missing=missing)
-        if invalid := environment.invalid_names():
-            raise OpsError(Reason.INVALID_ENV, invalid=invalid)
+        environment.check_production()
         check_askable(day, first=environment.first_day())
-        environment.config()
-        _emit_mode(STRICT, Reason.PROD_CONFIGURED, as_json=arguments.json)
-        return run_day(day, as_json=arguments.json)
-    _emit_mode(SMOKE, Reason.PROD_NOT_CONFIGURED, as_json=arguments.json)
-    run_smoke(day, arguments.data_dir, as_json=arguments.json)
-    return ExitCode.OK
+        output.say(Line(LineName.OPS_DAILY, mode=STRICT, reason=Reason.PROD_CONFIGURED))
+        return _say_day(day, output, is_strict=True)
+    output.say(Line(LineName.OPS_DAILY, mode=SMOKE, reason=Reason.PROD_NOT_CONFIGURED))
+    return _run_smoke(day, arguments.data_dir, output)
 
 
-def _emit_mode(mode: Label, reason: Reason, *, as_json: bool) -> None:
-    emit(Line(LineName.OPS_DAILY, mode=mode, reason=reason), as_json=as_json)
-
-
-def run_smoke(day: date, folder: Path | None, *, as_json: bool) -> None:
+def _run_smoke(day: date, folder: Path | None, output: Output) -> int:
     """Do all that a strict run does, on the embedded database with sample traffic."""
     from ops_pipeline.events.demo_database import DEFAULT_FOLDER, demo_database, sample_rules, write_demo_sample
     from ops_pipeline.events.intake import import_file
@@ -90,30 +86,34 @@ def run_smoke(day: date, folder: Path | None, *, as_json: bool) -> None:
         check_askable(day, first=environment.first_day())
         apply_migrations(ops_engine())
         path, sample = write_demo_sample(demo)
-        import_file(ops_engine(), path, sample_rules(sample))
-        run_day(day, as_json=as_json)
+        import_file(
+            ops_engine(),
+            path,
+            sample_rules(sample, shows_progress=output.form is Format.LINE and not output.is_quiet),
+        )
+        return _say_day(day, output, is_strict=False)
 
 
-def run_day(day: date, *, as_json: bool) -> int:
-    """Run the Dagster job for `day`, print what it stored, and return the exit code that the verdict stands for."""
-    from ops_pipeline.definitions import definitions
-    from ops_pipeline.health import Status
-    from ops_pipeline.orchestration.launch import run_ops_daily
-    from ops_pipeline.report.daily_lines import daily_lines
-    from ops_pipeline.store.engine import ops_engine, reading
-    from ops_pipeline.store.results import read_metrics, read_verdict
-    from ops_pipeline.store.verify import verify
+def run_day(day: date) -> tuple[Metrics, Verdict]:
+    """Run the Dagster job for `day` and return what it stored. Raises OpsError with the reason of a failure."""
+    from ops_pipeline.orchestration.launch import run_on_configured_instance
 
-    engine = ops_engine()
-    verify(engine)
-    run_ops_daily(definitions(), day)
-    with reading(engine) as connection:
-        metrics, verdict = read_metrics(connection, day), read_verdict(connection, day)
-    if metrics is None or verdict is None:
-        raise OpsError(Reason.INTERNAL_ERROR)
+    return run_on_configured_instance(day)
+
+
+def _say_day(day: date, output: Output, *, is_strict: bool) -> int:
+    from ops_pipeline.health.verdict import Status
+    from ops_pipeline.report.daily_lines import daily_lines, measures
+
+    metrics, verdict = run_day(day)
+    exit_code: int = ExitCode.NOT_HEALTHY if is_strict and verdict.status is not Status.HEALTHY else ExitCode.OK
+    decided = exit_code
     for line in daily_lines(metrics, verdict):
-        emit(line, as_json=as_json)
-    return ExitCode.OK if verdict.status is Status.HEALTHY else ExitCode.NOT_HEALTHY
+        if line.name == LineName.OPS_DAILY_WATCHDOG:
+            decided = output.decide(line, exit_code, measures(metrics, verdict))
+        else:
+            output.say(line)
+    return decided
 
 
 def _failure_line(arguments: argparse.Namespace) -> tuple[LineName, dict[str, object]]:
@@ -128,6 +128,7 @@ COMMAND = Command(
     add_arguments=_add_arguments,
     run=_run,
     failure_line=_failure_line,
+    nagios_failure=NagiosState.UNKNOWN,
 )
 main = COMMAND.main
 

@@ -6,10 +6,9 @@ import argparse
 import sys
 
 from ops_pipeline.contract import environment
-from ops_pipeline.contract.errors import OpsError
-from ops_pipeline.contract.lines import ExitCode, Line, LineName, emit
+from ops_pipeline.contract.lines import Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Label
+from ops_pipeline.contract.words import Label
 from ops_pipeline.tools.command import Command
 
 _EPILOG = """lines:
@@ -37,25 +36,16 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    missing = environment.missing_names()
+def _run(arguments: argparse.Namespace, output: Output) -> int:
     if arguments.mode == "ci" and not environment.is_prod_configured():
         line = Line(
             LineName.PROD_CONFIG,
             status=Label("not_configured"),
             reason=Reason.PROD_NOT_CONFIGURED,
-            missing=missing,
+            missing=environment.missing_names(),
         )
-        emit(line, as_json=arguments.json)
-        return ExitCode.OK
-    if missing:
-        raise OpsError(Reason.MISSING_ENV, missing=missing)
-    if invalid := environment.invalid_names():
-        raise OpsError(Reason.INVALID_ENV, invalid=invalid)
-    environment.config()
-    line = Line(LineName.PROD_CONFIG, status=Label("ok"), required=len(environment.REQUIRED))
-    emit(line, as_json=arguments.json)
-    return ExitCode.OK
+        return output.decide(line)
+    return output.decide(Line(LineName.PROD_CONFIG, status=Label("ok"), required=environment.check_production()))
 
 
 COMMAND = Command(
@@ -65,6 +55,7 @@ COMMAND = Command(
     epilog=_EPILOG,
     add_arguments=_add_arguments,
     run=_run,
+    uses_libraries=False,
 )
 main = COMMAND.main
 

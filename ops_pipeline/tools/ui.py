@@ -16,10 +16,10 @@ from pathlib import Path
 
 from ops_pipeline.contract.environment import Name, value
 from ops_pipeline.contract.errors import OpsError
-from ops_pipeline.contract.lines import ExitCode, Line, LineName, emit
+from ops_pipeline.contract.lines import Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.shipped import shipped
-from ops_pipeline.contract.vocabulary import Label
+from ops_pipeline.contract.words import Label
 from ops_pipeline.tools.command import Command
 
 HOST = "127.0.0.1"
@@ -58,7 +58,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace, output: Output) -> int:
     from ops_pipeline.events.demo_database import DEFAULT_FOLDER, demo_database
     from ops_pipeline.store.engine import ops_engine
     from ops_pipeline.store.migrate import apply_migrations
@@ -70,13 +70,12 @@ def _run(arguments: argparse.Namespace) -> int:
         try:
             with _served(_home(demo.folder), arguments.port) as processes:
                 _wait_until_ready(arguments.port, processes)
-                emit(Line(LineName.UI, status=Label("ok"), port=arguments.port), as_json=arguments.json)
+                output.say(Line(LineName.UI, status=Label("ok"), port=arguments.port))
                 while all(process.poll() is None for process in processes):
                     time.sleep(_POLL_SECONDS)
                 raise OpsError(Reason.UI_STOPPED)
         except KeyboardInterrupt:
-            emit(Line(LineName.UI, status=Label("stopped")), as_json=arguments.json)
-    return ExitCode.OK
+            return output.decide(Line(LineName.UI, status=Label("stopped")))
 
 
 def _is_taken(port: int) -> bool:

@@ -11,10 +11,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from ops_pipeline.contract.config import Config, load_config
+from ops_pipeline.contract.config import Config, Taxonomy, load_config
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Outcome, Taxonomy
+from ops_pipeline.contract.vocabulary import Outcome
 from ops_pipeline.events.rollup import roll_up
 from ops_pipeline.health.counts import CountKey
 from ops_pipeline.health.metrics import hold_suppression_rates

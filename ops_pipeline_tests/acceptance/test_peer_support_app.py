@@ -20,8 +20,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from ops_pipeline.contract.config import Taxonomy
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Scope, Taxonomy
+from ops_pipeline.contract.vocabulary import Scope
 from ops_pipeline.health import SignalName, Status
 from ops_pipeline.health.metrics import Metrics, SecondTouchSummary
 from ops_pipeline.tools.ops_daily import main

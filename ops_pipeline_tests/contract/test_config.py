@@ -13,10 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops_pipeline.contract.config import SECTIONS, Config, Privacy, Thresholds, Windows, load_config, parse_config
+from ops_pipeline.contract.config import (
+    SECTIONS,
+    Config,
+    Privacy,
+    Taxonomy,
+    Thresholds,
+    Windows,
+    load_config,
+    parse_config,
+)
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import DISABLED_REASONS, Taxonomy
+from ops_pipeline.contract.vocabulary import DISABLED_REASONS
 
 CANARY = "canary_7f3a"
 NAN, INF = math.nan, math.inf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from datetime import date
 from pathlib import Path
@@ -9,23 +10,25 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg.conninfo import conninfo_to_dict
 
 from ops_pipeline.contract import environment
 from ops_pipeline.contract.config import Config
-from ops_pipeline.contract.environment import DEFAULT, MEANING, REQUIRED, Name
+from ops_pipeline.contract.environment import DSNS, REQUIRED, Name
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
 
-DSN = "postgresql://ops:s3cr3t@db.example:5432/ops"
+DSN = "postgresql://ops:s3cr3t@db.example:5432/ops?sslmode=require"
+LOCAL = "postgresql://ops@localhost/ops"
 
 environs = st.dictionaries(st.sampled_from([name.value for name in Name]), st.one_of(st.just(DSN), st.text()))
 
 
 def test_every_name_is_its_own_value_and_has_a_meaning() -> None:
-    assert all(name.name == name.value for name in Name)
-    assert set(MEANING) == set(Name)
-    assert set(DEFAULT) <= set(Name)
-    assert not set(DEFAULT) & set(REQUIRED)
+    for name in Name:
+        assert name.name == name.value
+        assert name.meaning.endswith(".")
+        assert not (name.is_required and name.default)
 
 
 @given(environs)
@@ -98,7 +101,89 @@ def test_a_required_value_that_is_not_set_is_missing_by_name() -> None:
 )
 def test_a_dsn_that_can_work_is_plausible(dsn: str) -> None:
     assert environment.is_plausible_dsn(dsn)
-    assert environment.invalid_names(dict.fromkeys(REQUIRED, dsn)) == ()
+    # libpq, which takes it apart in the end, finds the same host.
+    parsed = conninfo_to_dict(re.sub(r"(?i)^postgres(ql)?(\+psycopg2?)?:", "postgresql:", dsn))
+    assert parsed["dbname"] == "ops"
+    assert parsed["host"] in ("db.example", "2001:db8::1", "/var/run/postgresql")
+
+
+@pytest.fixture
+def no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("no_home")
+@pytest.mark.parametrize(
+    ("dsn", "environ"),
+    [
+        (DSN, {}),
+        ("postgresql://ops:s3cr3t@db.example/ops?sslmode=verify-full", {}),
+        ("postgresql://ops:s3cr3t@db.example/ops", {"PGSSLMODE": "verify-ca"}),
+        ("postgresql://ops@db.example/ops?sslmode=require", {"PGPASSWORD": "s3cr3t"}),
+        ("postgresql://ops@db.example/ops?sslmode=require", {"PGPASSFILE": "/run/secrets/pgpass"}),
+        ("postgresql://ops@db.example/ops?sslmode=require&passfile=/run/secrets/pgpass", {}),
+        ("postgresql://ops@db.example/ops?sslmode=verify-full&sslcert=/run/secrets/ops.crt", {}),
+        ("postgresql:///ops?host=db.example&password=s3cr3t&sslmode=require", {}),
+        ("postgresql://ops:s3cr3t@db.example/ops", {"OPS_ALLOW_NO_TLS": "1"}),
+        ("postgresql://ops@db.example/ops?service=ops", {}),
+        ("postgresql://ops@db.example/ops", {"PGSERVICE": "ops"}),
+        (LOCAL, {}),
+        ("postgresql://127.0.0.1:5433/ops", {}),
+        ("postgresql://[::1]/ops", {}),
+        ("postgresql://ops@/ops?host=/var/run/postgresql", {}),
+        ("postgresql:///ops?host=%2Fvar%2Frun%2Fpostgresql", {}),
+    ],
+)
+def test_a_dsn_of_this_machine_or_one_with_password_and_tls_is_protected(dsn: str, environ: dict[str, str]) -> None:
+    assert environment.is_protected_dsn(dsn, environ)
+    assert environment.invalid_names({**dict.fromkeys(DSNS, dsn), **environ}) == ()
+
+
+@pytest.mark.usefixtures("no_home")
+@pytest.mark.parametrize(
+    ("dsn", "environ"),
+    [
+        ("postgresql://ops@db.example/ops?sslmode=require", {}),
+        ("postgresql://ops:@db.example/ops?sslmode=require", {}),
+        ("postgresql://ops@db.example/ops?sslmode=require&password=", {}),
+        ("postgresql://ops:s3cr3t@db.example/ops", {}),
+        ("postgresql://ops:s3cr3t@db.example/ops?sslmode=prefer", {}),
+        ("postgresql://ops:s3cr3t@db.example/ops?sslmode=disable", {"PGSSLMODE": "require"}),
+        ("postgresql://ops:s3cr3t@db.example/ops", {"OPS_ALLOW_NO_TLS": "yes"}),
+        ("postgresql://ops:s3cr3t@db.example/ops", {"OPS_ALLOW_NO_TLS": "0"}),
+        ("postgresql://ops@db.example/ops", {"OPS_ALLOW_NO_TLS": "1"}),
+        ("postgresql://ops:s3cr3t@localhost.example/ops", {}),
+        ("postgresql://ops:s3cr3t@localhost/ops?host=db.example", {}),
+    ],
+)
+def test_a_dsn_of_another_machine_without_password_or_tls_is_invalid_by_its_name(
+    dsn: str, environ: dict[str, str]
+) -> None:
+    assert not environment.is_protected_dsn(dsn, environ)
+    assert environment.invalid_names({"OPS_POSTGRES_DSN": dsn, **environ}) == (Name.OPS_POSTGRES_DSN,)
+
+
+def test_a_password_file_in_the_home_folder_is_a_password(no_home: Path) -> None:
+    dsn = "postgresql://ops@db.example/ops?sslmode=require"
+    assert not environment.is_protected_dsn(dsn, {})
+    (no_home / ".pgpass").write_text("db.example:5432:ops:ops:s3cr3t")
+    assert environment.is_protected_dsn(dsn, {})
+
+
+def test_production_is_checked_as_a_whole(tmp_path: Path) -> None:
+    both = {"OPS_POSTGRES_DSN": DSN, "DAGSTER_POSTGRES_DSN": LOCAL}
+    assert environment.check_production(both) == 2
+    config = tmp_path / "ops.toml"
+    config.write_text("[thresholds]\nhold_rate = 35\n")
+    for change, reason, fields in (
+        ({"OPS_POSTGRES_DSN": ""}, Reason.MISSING_ENV, {"missing": (Name.OPS_POSTGRES_DSN,)}),
+        ({"OPS_POSTGRES_DSN": "nonsense"}, Reason.INVALID_ENV, {"invalid": (Name.OPS_POSTGRES_DSN,)}),
+        ({"OPS_CONFIG": str(config)}, Reason.INVALID_CONFIG, {}),
+    ):
+        with pytest.raises(OpsError) as caught:
+            environment.check_production({**both, **change})
+        assert (caught.value.reason, caught.value.fields) == (reason, fields)
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from ops_pipeline.contract.errors import OpsError, as_declared, declared, reason_of, sqlstate_of
-from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.errors import OpsError, as_declared, cause_of, declared, reason_of, sqlstate_of
+from ops_pipeline.contract.reasons import Cause, Reason
 from ops_pipeline_tests.conftest import Database
 
 CANARY = "canary_7f3a"
@@ -52,13 +52,13 @@ def _fail(engine: Engine, *statements: str) -> BaseException:
     return caught.value
 
 
-def _assert_is_a_word(error: BaseException, reason: Reason) -> None:
+def _assert_is_a_word(error: BaseException, reason: Reason, **fields: object) -> None:
     """The wrapped and the bare exception have the reason, and what stands for them has nothing else."""
     for original in (error, getattr(error, "orig", None) or error):
         assert reason_of(original) is reason
         failure = as_declared(original)
         assert str(failure) == reason
-        assert failure.fields == {}
+        assert failure.fields == fields
         assert CANARY not in _everything_said(failure)
 
 
@@ -141,27 +141,66 @@ def test_a_connection_that_the_server_ends_has_a_word(empty_database: Database) 
 
 @pytest.mark.parametrize("driver", [psycopg, psycopg2], ids=lambda driver: driver.__name__)
 @pytest.mark.parametrize(
-    "dsn",
+    ("dsn", "cause"),
     [
-        f"postgresql://{CANARY}:{CANARY}@127.0.0.1:1/{CANARY}",
-        f"postgresql://{CANARY}:{CANARY}@/{CANARY}?host=/no/such/{CANARY}",
-        f"postgresql://user@{CANARY}.invalid/ops",
+        (f"postgresql://{CANARY}:{CANARY}@127.0.0.1:1/{CANARY}", Cause.REFUSED),
+        (f"postgresql://{CANARY}:{CANARY}@/{CANARY}?host=/no/such/{CANARY}", Cause.REFUSED),
+        (f"postgresql://user@{CANARY}.invalid/ops", Cause.DNS),
     ],
     ids=["refused", "no_socket", "no_such_host"],
 )
-def test_a_server_that_cannot_be_reached_has_a_word_with_either_driver(driver: object, dsn: str) -> None:
+def test_a_server_out_of_reach_has_a_word_with_either_driver(driver: object, dsn: str, cause: Cause) -> None:
     engine = create_engine("postgresql+psycopg://", creator=lambda: driver.connect(dsn))  # type: ignore[attr-defined]
     with pytest.raises((DBAPIError, psycopg2.Error)) as caught:
         engine.connect()
-    _assert_is_a_word(caught.value, Reason.DB_CONNECT_FAILED)
+    _assert_is_a_word(caught.value, Reason.DB_CONNECT_FAILED, cause=cause)
 
 
 def test_a_database_or_a_role_that_does_not_exist_has_a_word(empty_database: Database) -> None:
     folder = empty_database.dsn.partition("?")[2]
-    for dsn in (f"postgresql://postgres@/{CANARY}?{folder}", f"postgresql://{CANARY}@/postgres?{folder}"):
+    for dsn, cause in (
+        (f"postgresql://postgres@/{CANARY}?{folder}", Cause.DATABASE_MISSING),
+        (f"postgresql://{CANARY}@/postgres?{folder}", Cause.AUTH),
+    ):
         with pytest.raises(psycopg.OperationalError, match=CANARY) as caught:
             psycopg.connect(dsn)
-        _assert_is_a_word(caught.value, Reason.DB_CONNECT_FAILED)
+        _assert_is_a_word(caught.value, Reason.DB_CONNECT_FAILED, cause=cause)
+
+
+ADDRESS = 'connection to server at "certificate.example" (192.0.2.7), port 5432 failed: '
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        (ADDRESS + "Connection refused\n\tIs the server running on that host?", Cause.REFUSED),
+        (ADDRESS + "No route to host", Cause.REFUSED),
+        (ADDRESS + "FATAL:  sorry, too many clients already", Cause.REFUSED),
+        (ADDRESS + "FATAL:  the database system is starting up", Cause.REFUSED),
+        (ADDRESS + 'FATAL:  password authentication failed for user "SSL timed out"', Cause.AUTH),
+        (ADDRESS + "fe_sendauth: no password supplied", Cause.AUTH),
+        (ADDRESS + 'FATAL:  no pg_hba.conf entry for host "192.0.2.8", user "a", database "b", SSL off', Cause.AUTH),
+        (ADDRESS + 'FATAL:  role "certificate" is not permitted to log in', Cause.AUTH),
+        (ADDRESS + 'FATAL:  database "pg_hba.conf" does not exist', Cause.DATABASE_MISSING),
+        (ADDRESS + "server does not support SSL, but SSL was required", Cause.TLS),
+        (ADDRESS + "SSL error: certificate verify failed", Cause.TLS),
+        (ADDRESS + 'root certificate file "/no/such" does not exist', Cause.TLS),
+        (ADDRESS + "timeout expired", Cause.TIMEOUT),
+        ("failed to resolve host 'certificate.example': [Errno -2] Name or service not known", Cause.DNS),
+        ('could not translate host name "SSL" to address: Name or service not known', Cause.DNS),
+        (ADDRESS + "FATAL:  Passwort-Authentifizierung für Benutzer »a« fehlgeschlagen", Cause.REFUSED),
+        ("something else", Cause.OTHER),
+    ],
+)
+def test_where_a_connection_failed_is_told_whatever_things_are_called(said: str, cause: Cause) -> None:
+    assert cause_of(psycopg.OperationalError(said)) is cause
+    wrapped = RuntimeError("Exceeded maximum connection retries")
+    wrapped.__cause__ = psycopg.OperationalError(said)
+    assert cause_of(wrapped) is cause
+
+
+def test_a_connection_that_takes_too_long_is_a_timeout() -> None:
+    assert cause_of(psycopg.errors.ConnectionTimeout("connection timeout expired")) is Cause.TIMEOUT
 
 
 @given(st.sampled_from(BUILTIN_ERRORS), st.lists(st.text().map(lambda said: CANARY + said), max_size=3))

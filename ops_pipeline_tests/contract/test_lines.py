@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops_pipeline.contract.environment import Name
-from ops_pipeline.contract.lines import ExitCode, Line, LineName, Snapshot, emit
+from ops_pipeline.contract.lines import ExitCode, Format, Line, LineName, Measure, NagiosState, Output, Snapshot
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Label, Outcome, Scope, SqlState, Touch
+from ops_pipeline.contract.vocabulary import Outcome, Scope, Touch
+from ops_pipeline.contract.words import Label, RevisionId, SqlState, VersionNumber, Word
 from ops_pipeline.health.verdict import SignalName, Status
 
 OUTSIDE_TEXT = (
@@ -160,10 +161,10 @@ def test_what_is_no_label_is_refused_and_not_repeated(text: str) -> None:
     if re.fullmatch(r"[a-z][a-z0-9_]{0,39}", text, flags=re.ASCII):
         assert Label(text) == text
         return
-    with pytest.raises(ValueError, match=r"^not a label$") as caught:
+    with pytest.raises(ValueError, match=r"^not a word of this kind$") as caught:
         Label(text)
     # One and the same message whatever the text: it cannot hold any of it.
-    assert caught.value.args == ("not a label",)
+    assert caught.value.args == ("not a word of this kind",)
     assert caught.value.__context__ is None
 
 
@@ -172,9 +173,9 @@ def test_what_is_no_sqlstate_is_refused_and_not_repeated(text: str) -> None:
     if re.fullmatch(r"[0-9A-Z]{5}", text, flags=re.ASCII):
         assert SqlState(text) == text
         return
-    with pytest.raises(ValueError, match=r"^not an SQLSTATE$") as caught:
+    with pytest.raises(ValueError, match=r"^not a word of this kind$") as caught:
         SqlState(text)
-    assert caught.value.args == ("not an SQLSTATE",)
+    assert caught.value.args == ("not a word of this kind",)
     assert caught.value.__context__ is None
 
 
@@ -265,6 +266,8 @@ def test_a_snapshot_is_one_line_of_strict_json_at_every_depth(document: dict[str
         (ExitCode.NOT_HEALTHY, "2"),
         (Label("cooldown_active"), "cooldown_active"),
         (SqlState("42P01"), "42P01"),
+        (RevisionId("0004"), "0004"),
+        (VersionNumber("1.13.27"), "1.13.27"),
         ((Name.DAGSTER_POSTGRES_DSN, Name.OPS_POSTGRES_DSN), "DAGSTER_POSTGRES_DSN,OPS_POSTGRES_DSN"),
         ((Reason.IDENTITY_LEAK, Reason.HOLD_RATE_LIMIT), "identity_leak,hold_rate_limit"),
         ({Label("rate_limited"): 3, Label("disabled"): 1}, "rate_limited:3,disabled:1"),
@@ -281,20 +284,113 @@ def test_an_absent_rate_reads_none_and_in_json_null_and_never_0() -> None:
 
 
 def test_a_line_is_written_with_its_end_and_nothing_else(capfd: pytest.CaptureFixture[str]) -> None:
-    emit(Line(LineName.DB_VERIFY, status=Label("ok")))
-    emit(Line(LineName.DB_VERIFY, status=Label("ok")), as_json=True)
+    Output().say(Line(LineName.DB_VERIFY, status=Label("ok")))
+    Output(Format.JSON).say(Line(LineName.DB_VERIFY, status=Label("ok")))
     assert capfd.readouterr() == ('db_verify status=ok\n{"line":"db_verify","status":"ok"}\n', "")
 
 
 def test_a_reader_that_has_gone_away_ends_the_output_and_not_the_program() -> None:
     program = (
         "import os, sys\n"
-        "from ops_pipeline.contract.lines import Line, LineName, emit\n"
+        "from ops_pipeline.contract.lines import Line, LineName, Output\n"
         "reader, writer = os.pipe()\n"
         "os.dup2(writer, 1); os.close(writer); os.close(reader)\n"
         "for _ in range(3):\n"
-        "    emit(Line(LineName.OPS_DAILY))\n"
+        "    Output().say(Line(LineName.OPS_DAILY))\n"
         "sys.exit(7)\n"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
     assert (ended.returncode, ended.stderr) == (7, b"")
+
+
+# Output
+
+STEP, OK, FAIL = (
+    Line(LineName.OPS_DAILY, mode=Label("strict")),
+    Line(LineName.DB_VERIFY, status=Label("ok"), warnings=()),
+    Line(LineName.DB_VERIFY, status=Label("fail"), reason=Reason.DRIFT),
+)
+
+
+def test_quiet_says_nothing_of_a_success_and_of_a_failure_what_decided(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    output = Output(is_quiet=True)
+    output.say(STEP)
+    assert output.decide(OK) == 0
+    assert capfd.readouterr() == ("", "")
+    output.say(STEP)
+    assert output.decide(FAIL, ExitCode.FAILED) == 1
+    assert capfd.readouterr() == ("db_verify status=fail reason=drift\n", "")
+
+
+def test_otherwise_every_line_is_said_in_its_order(capfd: pytest.CaptureFixture[str]) -> None:
+    output = Output()
+    output.say(STEP)
+    assert output.decide(FAIL, ExitCode.NOT_HEALTHY) == 2
+    assert capfd.readouterr().out == "ops_daily mode=strict\ndb_verify status=fail reason=drift\n"
+
+
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ({"status": Status.HEALTHY}, NagiosState.OK),
+        ({"status": Status.INSUFFICIENT_DATA}, NagiosState.WARNING),
+        ({"status": Status.UNHEALTHY}, NagiosState.CRITICAL),
+        ({"status": Label("ok")}, NagiosState.OK),
+        ({"status": Label("ok"), "warnings": ()}, NagiosState.OK),
+        ({"status": Label("ok"), "warnings": (Reason.EXCESS_PRIVILEGE,)}, NagiosState.WARNING),
+        ({"status": Label("not_configured")}, NagiosState.UNKNOWN),
+        ({"status": Label("fail"), "reason": Reason.DRIFT}, NagiosState.CRITICAL),
+        ({"status": Label("fail"), "reason": Reason.USAGE}, NagiosState.UNKNOWN),
+    ],
+)
+def test_a_monitoring_system_gets_its_own_codes_and_one_line(
+    capfd: pytest.CaptureFixture[str], fields: dict[str, object], state: NagiosState
+) -> None:
+    output = Output(Format.NAGIOS, is_quiet=True, failure=NagiosState.CRITICAL)
+    output.say(STEP)
+    line = Line(LineName.DB_VERIFY, **fields)
+    assert output.decide(line, ExitCode.FAILED) == state
+    assert capfd.readouterr().out == f"DB_VERIFY {state.name} - {str(line).removeprefix('db_verify ')}\n"
+
+
+def test_what_a_failure_means_to_a_monitoring_system_depends_on_the_tool(capfd: pytest.CaptureFixture[str]) -> None:
+    assert Output(Format.NAGIOS).decide(FAIL, ExitCode.FAILED) == NagiosState.UNKNOWN
+    assert capfd.readouterr().out.startswith("DB_VERIFY UNKNOWN - ")
+
+
+@pytest.mark.parametrize(
+    ("measure", "text"),
+    [
+        (Measure(Label("delivered_7d"), 2381), "delivered_7d=2381;;;0;"),
+        (Measure(Label("rate"), 0.25, critical=0.35, highest=1), "rate=0.2500;;0.3500;0;1"),
+        (Measure(Label("rate"), 0.25, critical=0.2, is_lowest=True), "rate=0.2500;;0.2000:;0;"),
+        (Measure(Label("rate"), None, critical=0.35), "rate=U;;0.3500;0;"),
+    ],
+)
+def test_a_figure_reads_as_the_plugin_guidelines_say(measure: Measure, text: str) -> None:
+    assert str(measure) == text
+
+
+def test_figures_stand_behind_a_bar(capfd: pytest.CaptureFixture[str]) -> None:
+    Output(Format.NAGIOS).decide(OK, measures=[Measure(Label("a"), 1), Measure(Label("b"), 2)])
+    assert capfd.readouterr().out == "DB_VERIFY OK - status=ok warnings=none | a=1;;;0; b=2;;;0;\n"
+
+
+@pytest.mark.parametrize("kind", [Label, SqlState, RevisionId, VersionNumber])
+@given(text=texts)
+def test_a_word_of_a_fixed_shape_has_no_room_for_text_and_does_not_repeat_it(kind: type[Word], text: str) -> None:
+    word = kind.maybe(text)
+    assert word == text or word is None
+    if word is None:
+        with pytest.raises(ValueError, match=r"^not a word of this kind$"):
+            kind(text)
+    else:
+        assert re.fullmatch(r"[A-Za-z0-9_.]{1,40}", word)
+
+
+@pytest.mark.parametrize("word", [Label("a"), SqlState("42P01"), RevisionId("0004"), VersionNumber("18.0rc1")])
+def test_a_word_that_ends_with_a_line_break_is_none(word: Word) -> None:
+    assert type(word).maybe(f"{word}\n") is None
+    assert type(word).maybe(None) is None

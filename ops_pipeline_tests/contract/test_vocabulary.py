@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ops_pipeline.contract.config import Taxonomy
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Outcome, Reserved, Taxonomy, Touch, is_label
+from ops_pipeline.contract.vocabulary import Outcome, Reserved, Touch
+from ops_pipeline.contract.words import is_label
 
 
 def test_touches_and_outcomes_are_those_of_the_event_contract_in_the_order_of_the_funnel() -> None:

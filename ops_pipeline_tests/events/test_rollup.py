@@ -10,10 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 
-from ops_pipeline.contract.config import Config, Privacy
+from ops_pipeline.contract.config import Config, Privacy, Taxonomy
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Taxonomy
 from ops_pipeline.events.rollup import RolledUp, roll_up, roll_up_day
 from ops_pipeline.store.daily_counts import read_days
 from ops_pipeline_tests.conftest import Database

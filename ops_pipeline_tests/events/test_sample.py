@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ops_pipeline.contract.vocabulary import IDENTITY_LEAK, is_label
+from ops_pipeline.contract.vocabulary import IDENTITY_LEAK
+from ops_pipeline.contract.words import is_label
 from ops_pipeline.events.sample import COLUMNS, Sample, write_sample
 from ops_pipeline.health import DayCounts, Status, Verdict, evaluate
 

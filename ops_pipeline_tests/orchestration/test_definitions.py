@@ -22,6 +22,10 @@ def defs() -> dg.Definitions:
     return definitions()
 
 
+def test_everything_can_be_served(defs: dg.Definitions) -> None:
+    dg.Definitions.validate_loadable(defs)
+
+
 def test_the_names_are_those_that_are_documented(defs: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
     assert sorted(key.to_user_string() for key in graph.get_all_asset_keys()) == ASSETS
@@ -37,7 +41,7 @@ def test_the_names_are_those_that_are_documented(defs: dg.Definitions) -> None:
         "second_touch_summaries:positive_rate_second",
         "second_touch_summaries:suppression_rate_second",
     ]
-    assert [job.name for job in defs.jobs or []] == ["ops_daily"]
+    assert sorted(job.name for job in defs.jobs or []) == ["db_bootstrap", "db_verify", "ops_daily", "prod_verify"]
     assert [schedule.name for schedule in defs.schedules or []] == ["ops_daily_schedule"]
 
 

@@ -138,7 +138,7 @@ def test_reactions_that_outnumber_deliveries_are_printed_as_they_are() -> None:
 @pytest.mark.parametrize("reason", ["ada@example.org", "Quiet Hours", "a" * 41, "two\nlines", ""])
 def test_a_reason_that_is_no_label_is_refused_and_not_repeated(reason: str) -> None:
     days = [DayCounts(DAY, {("second", "held", reason): 1})]
-    with pytest.raises(ValueError, match=r"^not a label$"):
+    with pytest.raises(ValueError, match=r"^not a word of this kind$"):
         _printed(days)
 
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
+from alembic import command
 from sqlalchemy import Engine, text
 
+from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.store import migrate
-from ops_pipeline.store.migrate import Applied, apply_migrations, downgrade, dry_run, revisions
-from ops_pipeline.store.verify import Verified, verify
+from ops_pipeline.contract.shipped import shipped
+from ops_pipeline.store import migrate, revisions
+from ops_pipeline.store.engine import engine_for
+from ops_pipeline.store.migrate import BASE, Applied, apply_migrations, downgrade, plan
+from ops_pipeline.store.verify import verify_tables
 from ops_pipeline_tests.conftest import Database
 
-NUMBER_OF_REVISIONS = len(revisions())
+IDS = [revision.revision_id for revision in revisions.revisions()]
 
 
 def _tables(database: Database) -> set[str]:
@@ -24,39 +32,50 @@ def _tables(database: Database) -> set[str]:
         return set(connection.scalars(text("SELECT tablename FROM pg_tables WHERE schemaname = 'ops'")))
 
 
+def _digests(database: Database) -> dict[str, bytes]:
+    with database.engine.connect() as connection:
+        return {
+            revision: bytes(digest)
+            for revision, digest in connection.execute(text("SELECT revision, digest FROM ops.applied_revisions"))
+        }
+
+
+def _everything(database: Database) -> list[tuple[object, ...]]:
+    """Return the catalog of schema ops, the ledger included."""
+    query = """
+        SELECT c.relname, a.attname, a.atttypid::regtype::text, a.attnotnull, pg_get_expr(d.adbin, d.adrelid)
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+        LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+        WHERE n.nspname = 'ops' ORDER BY 1, 2
+    """
+    with database.engine.connect() as connection:
+        found = [tuple(row) for row in connection.execute(text(query))]
+        if connection.scalar(text("SELECT to_regclass('ops.alembic_version') IS NOT NULL")):
+            found += [tuple(row) for row in connection.execute(text("SELECT version_num FROM ops.alembic_version"))]
+    return found
+
+
+def _refused(work: Callable[[], object], reason: Reason, **fields: object) -> None:
+    with pytest.raises(OpsError) as caught:
+        work()
+    assert (caught.value.reason, caught.value.fields) == (reason, fields)
+
+
+def _execute(database: Database, *statements: str) -> None:
+    with database.engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+# Up
+
+
 def test_an_empty_database_gets_every_revision_and_a_second_run_changes_nothing(empty_database: Database) -> None:
-    assert apply_migrations(empty_database.engine) == Applied(applied=NUMBER_OF_REVISIONS, skipped=0)
-    before = _tables(empty_database)
-    assert apply_migrations(empty_database.engine) == Applied(applied=0, skipped=NUMBER_OF_REVISIONS)
-    assert _tables(empty_database) == before
-
-
-def test_upgrade_downgrade_and_upgrade_again_end_in_the_same_schema(empty_database: Database) -> None:
-    apply_migrations(empty_database.engine)
-    first = verify(empty_database.engine)
-    downgrade(empty_database.engine)
-    assert _tables(empty_database) == {"alembic_version"}
-    apply_migrations(empty_database.engine)
-    assert verify(empty_database.engine) == first == Verified(revision=NUMBER_OF_REVISIONS, tables=7)
-
-
-def test_every_single_revision_can_be_undone_and_applied_again(empty_database: Database) -> None:
-    from alembic import command
-
-    for script in revisions():
-        for direction, target in (
-            (command.upgrade, script.revision),
-            (command.downgrade, "-1"),
-            (command.upgrade, script.revision),
-        ):
-            with empty_database.engine.connect() as connection:
-                direction(migrate.alembic_config(connection), target)
-                connection.commit()
-    assert verify(empty_database.engine).revision == NUMBER_OF_REVISIONS
-
-
-def test_the_dry_run_counts_the_revisions_and_needs_no_database() -> None:
-    assert dry_run() == NUMBER_OF_REVISIONS
+    assert apply_migrations(empty_database.engine) == Applied(applied=len(IDS), skipped=0)
+    before = _everything(empty_database)
+    assert apply_migrations(empty_database.engine) == Applied(applied=0, skipped=len(IDS))
+    assert _everything(empty_database) == before
 
 
 def test_the_revision_table_is_our_own_so_that_dagsters_can_live_in_the_same_database(database: Database) -> None:
@@ -65,7 +84,7 @@ def test_the_revision_table_is_our_own_so_that_dagsters_can_live_in_the_same_dat
     assert where == ["ops"]
 
 
-def test_partitions_are_made_a_month_ahead(database: Database) -> None:
+def test_partitions_are_made_three_months_ahead(database: Database) -> None:
     last = (datetime.now(UTC) + timedelta(days=migrate.PARTITIONS_AHEAD_DAYS)).date()
     assert f"delivery_events_{last:%Y%m%d}" in _tables(database)
 
@@ -83,129 +102,199 @@ def test_two_bootstraps_at_once_both_succeed_and_apply_each_revision_once(empty_
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(one.applied for one in done) == [0, NUMBER_OF_REVISIONS]
+    assert sorted(one.applied for one in done) == [0, len(IDS)]
 
 
 def test_waiting_for_another_bootstrap_is_bounded(database: Database) -> None:
-    with migrate._bootstrap_lock(database.engine, 0), pytest.raises(OpsError) as caught:
-        apply_migrations(database.engine, lock_wait_seconds=0)
-    assert caught.value.reason is Reason.LOCK_TIMEOUT
+    with migrate._bootstrap_lock(database.engine, 0):
+        _refused(lambda: apply_migrations(database.engine, lock_wait_seconds=0), Reason.LOCK_TIMEOUT)
+        _refused(lambda: downgrade(database.engine, BASE, lock_wait_seconds=0), Reason.LOCK_TIMEOUT)
+
+
+def test_a_reader_that_holds_a_lock_cannot_hold_up_a_revision_for_ever(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "_LOCK_TIMEOUT", "50ms")
+    with database.engine.connect() as reader:
+        reader.execute(text("SELECT count(*) FROM ops.verdicts"))
+        _refused(
+            lambda: downgrade(database.engine, IDS[-2]), Reason.MIGRATION_FAILED, revision=IDS[-1], sqlstate="55P03"
+        )
+    assert verify_tables(database.engine).revision == IDS[-1]
 
 
 def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None:
-    with database.engine.begin() as connection:
-        connection.execute(text("UPDATE ops.alembic_version SET version_num = '9999'"))
-    for use in (apply_migrations, verify):
-        with pytest.raises(OpsError) as caught:
-            use(database.engine)
-        assert caught.value.reason is Reason.UNKNOWN_REVISION
+    _execute(database, "UPDATE ops.alembic_version SET version_num = '9999'")
+    before = _everything(database)
+    for use in (apply_migrations, verify_tables, plan, lambda engine: downgrade(engine, BASE)):
+        _refused(lambda use=use: use(database.engine), Reason.UNKNOWN_REVISION)  # type: ignore[misc]
+    assert _everything(database) == before
 
 
 def test_a_failing_revision_is_named_with_its_sqlstate_and_those_before_it_stay(empty_database: Database) -> None:
-    with empty_database.engine.begin() as connection:
-        connection.execute(text("CREATE SCHEMA ops"))
-        connection.execute(text("CREATE TABLE ops.hold_suppression_rates (in_the_way text)"))
-    with pytest.raises(OpsError) as caught:
-        apply_migrations(empty_database.engine)
-    assert caught.value.reason is Reason.MIGRATION_FAILED
-    assert caught.value.fields == {"revision": 3, "sqlstate": "42P07"}
+    _execute(empty_database, "CREATE SCHEMA ops", "CREATE TABLE ops.hold_suppression_rates (in_the_way text)")
+    _refused(
+        lambda: apply_migrations(empty_database.engine), Reason.MIGRATION_FAILED, revision="0003", sqlstate="42P07"
+    )
     assert {"daily_counts", "delivery_events"} <= _tables(empty_database)
-    # The revision that failed left nothing of itself behind.
+    # The revision that failed left nothing of itself behind, its digest included.
     assert "delivered_totals" not in _tables(empty_database)
-    with empty_database.engine.begin() as connection:
-        connection.execute(text("DROP TABLE ops.hold_suppression_rates"))
+    assert set(_digests(empty_database)) == {"0001", "0002"}
+    _execute(empty_database, "DROP TABLE ops.hold_suppression_rates")
     assert apply_migrations(empty_database.engine) == Applied(applied=2, skipped=2)
 
 
 def test_a_role_without_the_right_is_told_so_and_one_that_owns_the_schema_needs_no_more(
     database: Database, empty_database: Database
 ) -> None:
-    from ops_pipeline.contract.environment import Name
-    from ops_pipeline.store.engine import engine_for
-
-    with database.engine.begin() as connection:
-        connection.execute(text("DROP ROLE IF EXISTS owns_ops"))
-        connection.execute(text("CREATE ROLE owns_ops LOGIN"))
+    _execute(database, "DROP ROLE IF EXISTS owns_ops", "CREATE ROLE owns_ops LOGIN")
 
     def as_role(one: Database) -> Engine:
         return engine_for(Name.OPS_POSTGRES_DSN, one.dsn.replace("postgres@", "owns_ops@"))
 
-    with pytest.raises(OpsError) as caught:
-        apply_migrations(as_role(empty_database))
-    assert caught.value.reason is Reason.NO_PRIVILEGE
-    with empty_database.engine.begin() as connection:
-        connection.execute(text("CREATE SCHEMA ops AUTHORIZATION owns_ops"))
-    assert apply_migrations(as_role(empty_database)).applied == NUMBER_OF_REVISIONS
-    assert apply_migrations(as_role(empty_database)).skipped == NUMBER_OF_REVISIONS
-    with empty_database.engine.begin() as connection:
-        connection.execute(text("DROP OWNED BY owns_ops"))
-        connection.execute(text("DROP ROLE owns_ops"))
+    _refused(lambda: apply_migrations(as_role(empty_database)), Reason.NO_PRIVILEGE)
+    _execute(empty_database, "CREATE SCHEMA ops AUTHORIZATION owns_ops")
+    assert apply_migrations(as_role(empty_database)).applied == len(IDS)
+    assert apply_migrations(as_role(empty_database)).skipped == len(IDS)
+    _execute(empty_database, "DROP OWNED BY owns_ops", "DROP ROLE owns_ops")
 
 
-REVISION = """
-from alembic import op
-revision, down_revision, branch_labels, depends_on = {revision!r}, {down!r}, None, None
-def upgrade(): {upgrade}
-def downgrade(): op.execute("SELECT 1")
-"""
+# The ledger
 
 
-@pytest.mark.parametrize(
-    ("files", "reason"),
-    [
-        ([], Reason.NO_REVISIONS),
-        ([("a", None, "pass"), ("b", "a", "pass"), ("c", "a", "pass")], Reason.REVISIONS_NOT_LINEAR),
-        ([("a", None, "pass"), ("b", "missing", "pass")], Reason.REVISION_INVALID),
-        ([("a", None, "raise ValueError('secret')")], Reason.REVISION_INVALID),
-        ([("a", None, "this is no Python")], Reason.REVISION_INVALID),
-    ],
-)
-def test_the_dry_run_refuses_revisions_that_cannot_be_applied(
-    files: list[tuple[str, str | None, str]], reason: Reason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_digest_of_each_applied_revision_is_kept(database: Database) -> None:
+    assert _digests(database) == {
+        path.name[:4]: hashlib.sha256(path.read_bytes()).digest()
+        for path in (shipped("migrations") / "versions").glob("*.py")
+    }
+
+
+@pytest.fixture
+def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Ship a copy of our revisions, which a test may edit."""
+    copy = tmp_path / "migrations"
+    shutil.copytree(shipped("migrations"), copy, ignore=shutil.ignore_patterns("__pycache__"))
+    for module in (revisions, migrate):
+        monkeypatch.setattr(module, "shipped", lambda _name: copy)
+    return copy / "versions"
+
+
+def test_a_revision_that_was_edited_after_it_was_applied_is_refused_by_everything(
+    database: Database, edited: Path
 ) -> None:
-    (tmp_path / "versions").mkdir()
-    (tmp_path / "env.py").write_text((migrate.shipped("migrations") / "env.py").read_text())
-    for revision, down, upgrade in files:
-        source = REVISION.format(revision=revision, down=down, upgrade=upgrade)
-        (tmp_path / "versions" / f"{revision}.py").write_text(source)
-    monkeypatch.setattr(migrate, "shipped", lambda _name: tmp_path)
-    with pytest.raises(OpsError) as caught:
-        dry_run()
-    assert caught.value.reason is reason
+    file = edited / "0002_daily_counts.py"
+    file.write_text(file.read_text().replace("segment text", "segment varchar"))
+    newer = (edited / "0004_verdicts.py").read_text().replace('"0004"', '"0005"').replace('"0003"', '"0004"')
+    (edited / "0005_more.py").write_text(newer.replace("ops.verdicts", "ops.more"))
+    before = _everything(database)
+    for use in (apply_migrations, verify_tables, plan, lambda engine: downgrade(engine, BASE)):
+        _refused(lambda use=use: use(database.engine), Reason.MIGRATION_EDITED, revision="0002")  # type: ignore[misc]
+    assert _everything(database) == before
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ("DROP TABLE ops.verdicts", Reason.MISSING_TABLES),
-        ("ALTER TABLE ops.daily_counts ALTER events TYPE integer", Reason.DRIFT),
-        ("ALTER TABLE ops.daily_counts DROP COLUMN reason", Reason.DRIFT),
-        ("ALTER TABLE ops.daily_counts ADD COLUMN phone text", Reason.DRIFT),
-        ("DROP SCHEMA ops CASCADE", Reason.MISSING_TABLES),
-        ("UPDATE ops.alembic_version SET version_num = '0003'", Reason.BEHIND),
-    ],
-)
-def test_verify_has_a_reason_for_each_way_in_which_the_database_differs(
-    database: Database, change: str, reason: Reason
+def test_a_revision_may_be_edited_until_it_is_applied(empty_database: Database, edited: Path) -> None:
+    file = edited / "0004_verdicts.py"
+    apply_migrations(empty_database.engine)
+    downgrade(empty_database.engine, "0003")
+    file.write_text(file.read_text() + "\n# A remark.\n")
+    assert apply_migrations(empty_database.engine) == Applied(applied=1, skipped=3)
+    assert _digests(empty_database)["0004"] == hashlib.sha256(file.read_bytes()).digest()
+
+
+@pytest.mark.parametrize("loss", ["DELETE FROM ops.applied_revisions", "DROP TABLE ops.applied_revisions"])
+def test_digests_that_were_lost_are_kept_anew(database: Database, loss: str) -> None:
+    before = _digests(database)
+    _execute(database, loss)
+    _refused(lambda: verify_tables(database.engine), Reason.BEHIND, revision=IDS[-1], pending=0, unrecorded=len(IDS))
+    assert apply_migrations(database.engine) == Applied(applied=0, skipped=len(IDS))
+    assert _digests(database) == before
+    assert verify_tables(database.engine).revision == IDS[-1]
+
+
+@pytest.mark.parametrize("also", ["SELECT 1", "DROP TABLE ops.applied_revisions"])
+def test_a_database_that_has_our_tables_and_no_ledger_is_adopted(database: Database, also: str) -> None:
+    _execute(database, "DROP TABLE ops.alembic_version", also)
+    assert apply_migrations(database.engine) == Applied(applied=0, skipped=len(IDS))
+    assert verify_tables(database.engine).revision == IDS[-1]
+    assert set(_digests(database)) == set(IDS)
+
+
+def test_a_database_without_a_ledger_whose_tables_differ_is_not_adopted(database: Database) -> None:
+    _execute(database, "DROP TABLE ops.alembic_version", "ALTER TABLE ops.verdicts ADD COLUMN phone text")
+    before = set(_everything(database))
+    _refused(lambda: apply_migrations(database.engine), Reason.MIGRATION_FAILED, revision="0001", sqlstate="42P07")
+    assert before <= set(_everything(database))
+
+
+# Down
+
+
+def test_upgrade_downgrade_and_upgrade_again_end_in_the_same_schema(empty_database: Database) -> None:
+    apply_migrations(empty_database.engine)
+    before = _everything(empty_database)
+    assert downgrade(empty_database.engine, BASE) == len(IDS)
+    assert _tables(empty_database) == {"alembic_version", "applied_revisions"}
+    assert _digests(empty_database) == {}
+    apply_migrations(empty_database.engine)
+    assert _everything(empty_database) == before
+
+
+def test_every_single_revision_can_be_undone_and_applied_again(empty_database: Database) -> None:
+    for revision in IDS:
+        for direction, target in (
+            (command.upgrade, revision),
+            (command.downgrade, "-1"),
+            (command.upgrade, revision),
+        ):
+            with empty_database.engine.connect() as connection:
+                direction(migrate.alembic_config(connection), target)
+                connection.commit()
+    assert verify_tables(empty_database.engine).revision == IDS[-1]
+
+
+def test_what_came_after_a_revision_is_undone_and_counted(database: Database) -> None:
+    assert downgrade(database.engine, "0002") == 2
+    assert set(_digests(database)) == {"0001", "0002"}
+    assert downgrade(database.engine, "0002") == 0
+    assert "daily_counts" in _tables(database)
+    assert not {"verdicts", "delivered_totals"} & _tables(database)
+    assert apply_migrations(database.engine) == Applied(applied=2, skipped=2)
+
+
+@pytest.mark.parametrize("target", ["0003", "9999", "head", "-1", "", "0002' OR 1", "BASE"])
+def test_a_target_that_the_database_has_not_got_is_refused(database: Database, target: str) -> None:
+    downgrade(database.engine, "0002")
+    before = _everything(database)
+    _refused(lambda: downgrade(database.engine, target), Reason.INVALID_TARGET)
+    assert _everything(database) == before
+
+
+# The plan
+
+
+@pytest.mark.parametrize("start", [None, "0002", IDS[-1]])
+def test_the_plan_changes_nothing_and_done_by_hand_it_is_what_bootstrap_would_do(
+    empty_database: Database, start: str | None
 ) -> None:
-    with database.engine.begin() as connection:
-        connection.execute(text(change))
-    with pytest.raises(OpsError) as caught:
-        verify(database.engine)
-    assert caught.value.reason is reason
+    if start:
+        apply_migrations(empty_database.engine)
+        downgrade(empty_database.engine, start)
+    before = _everything(empty_database)
+    planned = plan(empty_database.engine)
+    assert _everything(empty_database) == before
+    assert planned.current == start
+    assert list(planned.pending) == (IDS[IDS.index(start) + 1 :] if start else IDS)
+    assert planned.partitions == (0 if start else migrate.PARTITIONS_AHEAD_DAYS + 1)
+    assert ("CREATE TABLE" in planned.sql) == bool(planned.pending)
+    with psycopg.connect(empty_database.dsn, autocommit=True) as by_hand:
+        by_hand.execute(planned.sql.encode())
+    assert verify_tables(empty_database.engine).revision == IDS[-1]
+    assert plan(empty_database.engine).partitions == 0
+    assert apply_migrations(empty_database.engine) == Applied(applied=0, skipped=len(IDS))
+    assert set(_digests(empty_database)) == set(IDS)
 
 
-def test_verify_changes_nothing_and_works_for_a_role_that_may_only_read(database: Database) -> None:
-    from ops_pipeline.contract.environment import Name
-    from ops_pipeline.store.engine import engine_for
-
-    with database.engine.begin() as connection:
-        connection.execute(text("DROP ROLE IF EXISTS only_reads"))
-        connection.execute(text("CREATE ROLE only_reads LOGIN"))
-        connection.execute(text("GRANT USAGE ON SCHEMA ops TO only_reads"))
-        connection.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA ops TO only_reads"))
-    reader = engine_for(Name.OPS_POSTGRES_DSN, database.dsn.replace("postgres@", "only_reads@"))
-    assert verify(reader).revision == NUMBER_OF_REVISIONS
-    with database.engine.begin() as connection:
-        connection.execute(text("DROP OWNED BY only_reads"))
-        connection.execute(text("DROP ROLE only_reads"))
+def test_the_plan_names_no_database(empty_database: Database) -> None:
+    sql = plan(empty_database.engine).sql
+    assert "postgresql://" not in sql
+    assert "lock_timeout" in sql

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from ops_pipeline.store.migrate import revisions
+from ops_pipeline.store.revisions import revisions
 from ops_pipeline.tools import db_bootstrap, db_verify
 from ops_pipeline_tests.conftest import Database
 
 N = len(revisions())
+HEAD = revisions()[-1].revision_id
+DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 Run = Callable[..., tuple[int, str]]
 
@@ -44,7 +50,14 @@ def test_the_way_from_an_empty_database_to_a_verified_one(configured: Database, 
     apply = (db_bootstrap.main, "apply_migrations")
     assert run(*apply) == (0, f"db_bootstrap status=ok mode=apply_migrations applied={N} skipped=0")
     assert run(*apply) == (0, f"db_bootstrap status=ok mode=apply_migrations applied=0 skipped={N}")
-    assert run(db_verify.main) == (0, f"db_verify status=ok revision={N} tables=7")
+    code, line = run(db_verify.main)
+    assert code == 0
+    assert re.fullmatch(
+        f"db_verify status=ok revision={HEAD} tables=7 partitions_until={DAY} access=read_write"
+        " warnings=excess_privilege",
+        line,
+    )
+    assert run(db_verify.main, "--format=nagios") == (1, line.replace("db_verify", "DB_VERIFY WARNING -"))
 
 
 def test_without_a_database_verify_is_safe_in_ci_and_bootstrap_says_what_is_missing(run: Run) -> None:
@@ -59,14 +72,15 @@ def test_a_database_that_is_behind_says_how_far(configured: Database, run: Run) 
     run(db_bootstrap.main, "apply_migrations")
     with configured.engine.begin() as connection:
         connection.execute(text("UPDATE ops.alembic_version SET version_num = '0002'"))
-    assert run(db_verify.main) == (1, f"db_verify status=fail reason=behind revision=2 pending={N - 2}")
+    behind = f"db_verify status=fail reason=behind revision=0002 pending={N - 2} unrecorded=0"
+    assert run(db_verify.main) == (1, behind)
 
 
 @pytest.mark.parametrize(
     ("dsn", "fields"),
     [
-        ("postgresql://ops:s3cr3t@127.0.0.1:1/ops", "reason=db_connect_failed"),
-        ("postgresql://ops:s3cr3t@no-such-host.invalid/ops", "reason=db_connect_failed"),
+        ("postgresql://ops:s3cr3t@127.0.0.1:1/ops", "reason=db_connect_failed cause=refused"),
+        ("postgresql://ops:s3cr3t@no-such-host.invalid/ops", "reason=db_connect_failed cause=dns"),
         ("'postgresql://ops:s3cr3t@db/ops'", "reason=invalid_env invalid=OPS_POSTGRES_DSN"),
     ],
 )
@@ -95,12 +109,27 @@ def test_a_failed_revision_is_named_and_nothing_else_is_said(configured: Databas
         connection.execute(text("CREATE TABLE ops.daily_counts (in_the_way text)"))
     assert run(db_bootstrap.main, "apply_migrations") == (
         1,
-        "db_bootstrap status=fail mode=apply_migrations reason=migration_failed revision=2 sqlstate=42P07",
+        "db_bootstrap status=fail mode=apply_migrations reason=migration_failed revision=0002 sqlstate=42P07",
     )
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("--dry-run", "apply_migrations"), ("aply_migrations",), ("--dry-run", "--force")]
+    "arguments",
+    [
+        (),
+        ("--dry-run", "apply_migrations"),
+        ("aply_migrations",),
+        ("--dry-run", "--force"),
+        ("apply_migrations", "--lint"),
+        ("apply_migrations", "--out=plan.sql"),
+        ("apply_migrations", "--yes"),
+        ("apply_migrations", "--wait=-1"),
+        ("apply_migrations", "--wait=soon"),
+        ("plan", "--with-dagster"),
+        ("plan", "--to=base"),
+        ("downgrade", "--yes"),
+        ("downgrade", "--to=base", "--yes", "--dry-run"),
+    ],
 )
 def test_a_wrong_command_line_does_nothing(configured: Database, run: Run, arguments: tuple[str, ...]) -> None:
     code, line = run(db_bootstrap.main, *arguments)
@@ -120,3 +149,72 @@ def test_json_gives_the_same_fields_as_an_object(configured: Database, run: Run)
         "applied": N,
         "skipped": 0,
     }
+
+
+def test_the_plan_says_what_would_run_and_writes_its_statements_to_a_file(
+    configured: Database, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ids = ",".join(revision.revision_id for revision in revisions())
+    planned = f"db_bootstrap status=ok mode=plan revision=none pending={N} revisions={ids} partitions=91"
+    assert run(db_bootstrap.main, "plan") == (0, planned)
+    assert "CREATE TABLE ops.daily_counts" in Path("db_bootstrap_plan.sql").read_text()
+    assert run(db_verify.main) == (1, "db_verify status=fail reason=missing_tables")
+    run(db_bootstrap.main, "apply_migrations")
+    nothing = f"db_bootstrap status=ok mode=plan revision={HEAD} pending=0 revisions=none partitions=0"
+    assert run(db_bootstrap.main, "plan", "--out=plan.sql") == (0, nothing)
+    assert "CREATE" not in Path("plan.sql").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["db_bootstrap_plan.sql", "plan.sql"]
+
+
+def test_a_plan_that_cannot_be_written_leaves_the_old_one(configured: Database, run: Run, tmp_path: Path) -> None:
+    target = tmp_path / "plan.sql"
+    target.mkdir()
+    failed = "db_bootstrap status=fail mode=plan reason=file_not_written"
+    assert run(db_bootstrap.main, "plan", f"--out={target}") == (1, failed)
+    assert run(db_bootstrap.main, "plan", f"--out={tmp_path}/no/such/folder.sql") == (1, failed)
+
+
+def test_undoing_revisions_wants_to_be_confirmed(configured: Database, run: Run) -> None:
+    run(db_bootstrap.main, "apply_migrations")
+    down = (db_bootstrap.main, "downgrade", "--to=0002")
+    assert run(*down) == (1, "db_bootstrap status=fail mode=downgrade reason=not_confirmed")
+    assert run(db_verify.main)[0] == 0
+    assert run(*down, "--yes") == (0, f"db_bootstrap status=ok mode=downgrade revision=0002 undone={N - 2}")
+    again = (db_bootstrap.main, "downgrade", "--to=0003", "--yes")
+    assert run(*again) == (1, "db_bootstrap status=fail mode=downgrade reason=invalid_target")
+    base = (db_bootstrap.main, "downgrade", "--to=base", "--yes")
+    assert run(*base) == (0, "db_bootstrap status=ok mode=downgrade revision=none undone=2")
+
+
+def test_dagsters_own_tables_are_made_and_looked_for_where_that_is_asked(
+    configured: Database, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply = (db_bootstrap.main, "apply_migrations", "--with-dagster")
+    missing = "reason=missing_env missing=DAGSTER_POSTGRES_DSN"
+    assert run(*apply) == (1, f"db_bootstrap status=fail mode=apply_migrations {missing}")
+    monkeypatch.setenv("DAGSTER_POSTGRES_DSN", configured.dsn)
+    assert run(db_verify.main)[1].endswith(" warnings=excess_privilege,dagster_storage_missing")
+    assert run(db_verify.main, "--with-dagster") == (1, "db_verify status=fail reason=dagster_storage_missing")
+    done = f"db_bootstrap status=ok mode=apply_migrations applied=0 skipped={N} dagster=ready"
+    assert run(*apply) == run(*apply) == (0, done)
+    assert run(db_verify.main, "--with-dagster")[1].endswith(" warnings=excess_privilege")
+
+
+def test_a_server_that_accepts_and_never_answers_is_given_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        monkeypatch.setenv("OPS_POSTGRES_DSN", f"postgresql://ops:s3cr3t@127.0.0.1:{silent.getsockname()[1]}/ops")
+        assert run(db_verify.main, "--timeout=1") == (1, "db_verify status=fail reason=db_timeout")
+        timed_out = "db_verify status=fail reason=db_connect_failed cause=timeout"
+        assert run(db_verify.main, "--timeout=4") == (1, timed_out)
+
+
+def test_a_monitoring_system_is_told_of_a_fault_and_of_a_missing_configuration(
+    empty_database: Database, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nagios = (db_verify.main, "--format=nagios")
+    assert run(*nagios) == (3, "DB_VERIFY UNKNOWN - status=not_configured reason=missing_dsn")
+    assert run(*nagios, "--forse") == (3, "DB_VERIFY UNKNOWN - status=fail reason=usage")
+    monkeypatch.setenv("OPS_POSTGRES_DSN", empty_database.dsn)
+    assert run(*nagios) == (2, "DB_VERIFY CRITICAL - status=fail reason=missing_tables")
+    assert run(db_bootstrap.main, "apply_migrations", "--format=nagios")[0] == 1

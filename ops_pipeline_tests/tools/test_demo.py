@@ -190,6 +190,20 @@ def test_the_ui_serves_the_demo_and_a_run_can_be_launched_from_it(folder: Path) 
     assert _servers(folder) == []
 
 
+def test_the_ui_ends_when_a_part_of_it_ends(folder: Path) -> None:
+    port = _free_port()
+    ui = _start(folder, "ui", f"--port={port}")
+    assert _line(ui.stdout) == f"ui status=ok port={port}"
+    children = psutil.Process(ui.pid).children(recursive=True)
+    (daemon, *_) = [child for child in children if "dagster._daemon" in child.cmdline()]
+    daemon.kill()
+    output, _ = ui.communicate(timeout=60)
+    assert (ui.returncode, output.strip()) == (1, "ui status=fail reason=ui_stopped")
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert alive == []
+    assert _servers(folder) == []
+
+
 def test_a_data_folder_that_is_no_database_has_a_reason(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     (tmp_path / "postgres" / "PG_VERSION").write_text("nonsense")

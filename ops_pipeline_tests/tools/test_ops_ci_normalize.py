@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from ops_pipeline.health import DayCounts, Thresholds, Verdict, evaluate
 from ops_pipeline.health.metrics import Metrics, delivered_totals, hold_suppression_rates, second_touch_summaries
 from ops_pipeline.report.daily_lines import daily_lines
-from ops_pipeline.tools.ops_ci_normalize import main, proves_insufficient_data
+from ops_pipeline.tools.ops_ci_normalize import _LONGEST, main, proves_insufficient_data
 
 DAY = date(2026, 11, 7)
 MODE = "ops_daily mode=strict reason=prod_configured\n"
@@ -312,7 +312,7 @@ def test_text_of_any_kind_proves_nothing(text: str) -> None:
 
 # However large the log is
 
-MEGABYTES = 50
+MEGABYTES = 200
 
 _WITH_LITTLE_MEMORY = """
 import resource, sys
@@ -322,18 +322,20 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
+MEMORY = 192 << 20
+
+
 @pytest.mark.parametrize(
-    ("piece", "memory"),
+    "piece",
     [
-        ("ops_daily_second_touch status=insufficient_data reason=delivered_total_0 " + "x" * 50 + "\n", 256 << 20),
-        ("ops_daily_watchdog status=insufficient_data reason=delivered_total_0\n", 256 << 20),
-        # A line is held as a whole: four times its size is what it may take.
-        ("x", 512 << 20),
-        (" a=", 512 << 20),
+        "ops_daily_second_touch status=insufficient_data reason=delivered_total_0 " + "x" * 50 + "\n",
+        "ops_daily_watchdog status=insufficient_data reason=delivered_total_0\n",
+        "x",
+        " a=",
     ],
     ids=["many_lines", "many_watchdog_lines", "one_line", "one_line_of_fields"],
 )
-def test_a_huge_log_is_read_in_seconds_and_little_memory(tmp_path: Path, piece: str, memory: int) -> None:
+def test_a_huge_log_is_read_in_seconds_and_little_memory(tmp_path: Path, piece: str) -> None:
     path = tmp_path / "huge.log"
     with path.open("w", newline="\n") as log:
         log.write("ops_daily_watchdog status=insufficient_data reason=low_volume")
@@ -341,7 +343,7 @@ def test_a_huge_log_is_read_in_seconds_and_little_memory(tmp_path: Path, piece: 
             log.write(piece * ((1 << 20) // len(piece)))
         log.write(f"\n{INSUFFICIENT}\n")
     arguments = ["--exit-code=2", f"--log-file={path}", "--event=schedule"]
-    limit = memory if sys.platform == "linux" else -1
+    limit = MEMORY if sys.platform == "linux" else -1
     ended = subprocess.run(
         [sys.executable, "-c", _WITH_LITTLE_MEMORY, str(limit), *arguments],
         env={**os.environ},
@@ -354,3 +356,20 @@ def test_a_huge_log_is_read_in_seconds_and_little_memory(tmp_path: Path, piece: 
         "ops_ci_normalize status=normalized reason=insufficient_data\n",
         "",
     )
+
+
+@pytest.mark.parametrize("before", range(_LONGEST - 12, _LONGEST + 2))
+def test_in_a_line_of_any_length_no_word_is_overlooked(normalize: Normalize, before: int) -> None:
+    for word in ("unhealthy", "ops_daily_watchdog"):
+        red = (2, "ops_ci_normalize status=fail reason=unexpected_exit_2")
+        assert normalize(f"{INSUFFICIENT}\n{'x' * before}{word}{'y' * _LONGEST}\n") == red
+
+
+@pytest.mark.parametrize("length", [_LONGEST - 1, _LONGEST, _LONGEST + 1, 3 * _LONGEST])
+def test_a_line_that_goes_on_after_what_reads_like_the_watchdogs_proves_nothing(
+    normalize: Normalize, length: int
+) -> None:
+    line = INSUFFICIENT + " a=b" * (length // 4)
+    line = line[: length - 1].rstrip(" a=") + "b" * 3
+    assert normalize(f"{line} and more\n") == (2, "ops_ci_normalize status=fail reason=unexpected_exit_2")
+    assert normalize(f"{'x' * length}\n{INSUFFICIENT}\n")[0] == 0

@@ -7,66 +7,22 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import psycopg
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from ops_pipeline.contract.days import last_complete_day
 from ops_pipeline.orchestration.instance import configured_instance
 from ops_pipeline.tools.ops_daily import main
-from ops_pipeline_tests.conftest import Database
+from ops_pipeline_tests.conftest import Database, Lines
+from ops_pipeline_tests.traffic import healthy_traffic, send
 
 DAY = last_complete_day()
 ARGUMENTS = ["--mode=prod", f"--as-of={DAY}"]
 RESULT_TABLES = ("daily_counts", "delivered_totals", "hold_suppression_rates", "second_touch_summaries", "verdicts")
-
-Lines = list[str]
-
-
-@pytest.fixture
-def prod(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
-    """A bootstrapped database that production is configured to."""
-    monkeypatch.setenv("OPS_POSTGRES_DSN", database.dsn)
-    monkeypatch.setenv("DAGSTER_POSTGRES_DSN", database.dsn)
-    return database
-
-
-@pytest.fixture
-def lines(capfd: pytest.CaptureFixture[str]) -> Callable[[], Lines]:
-    """Return the lines printed since the last call; nothing may ever stand on standard error."""
-
-    def read() -> Lines:
-        output = capfd.readouterr()
-        assert output.err == ""
-        return output.out.splitlines()
-
-    return read
-
-
-def _send(
-    connection: Connection, count: int, outcome: str, reason: str | None = None, *, touch: str = "first"
-) -> None:
-    """Add `count` events to each of the thirty days that end with DAY."""
-    connection.execute(
-        text(
-            "INSERT INTO ops.delivery_events (occurred_at, touch, outcome, reason, segment)"
-            " SELECT (CAST(:day AS date) - d)::timestamp AT TIME ZONE 'UTC', :touch, :outcome, :reason, 'email'"
-            " FROM generate_series(0, 29) AS d, generate_series(1, :count)"
-        ),
-        {"day": DAY, "count": count, "touch": touch, "outcome": outcome, "reason": reason},
-    )
-
-
-def _healthy_traffic(database: Database) -> None:
-    with database.engine.begin() as connection:
-        _send(connection, 100, "offered")
-        _send(connection, 90, "attempted")
-        _send(connection, 80, "delivered")
-        _send(connection, 40, "acknowledged", "positive")
 
 
 def _rows(database: Database) -> dict[str, list[object]]:
@@ -80,8 +36,8 @@ def _rows(database: Database) -> dict[str, list[object]]:
         }
 
 
-def test_a_healthy_day_prints_its_lines_in_order_and_exits_0(prod: Database, lines: Callable[[], Lines]) -> None:
-    _healthy_traffic(prod)
+def test_a_healthy_day_prints_its_lines_in_order_and_exits_0(prod: Database, lines: Lines) -> None:
+    healthy_traffic(prod)
     assert main(ARGUMENTS) == 0
     printed = lines()
     assert printed[0] == "ops_daily mode=strict reason=prod_configured"
@@ -99,21 +55,21 @@ def test_a_healthy_day_prints_its_lines_in_order_and_exits_0(prod: Database, lin
     assert (snapshot["schema_version"], snapshot["status"]) == (1, "healthy")
 
 
-def test_a_day_done_again_gives_the_same_lines_and_the_same_rows(prod: Database, lines: Callable[[], Lines]) -> None:
-    _healthy_traffic(prod)
+def test_a_day_done_again_gives_the_same_lines_and_the_same_rows(prod: Database, lines: Lines) -> None:
+    healthy_traffic(prod)
     main(ARGUMENTS)
     first, rows = lines(), _rows(prod)
     main(ARGUMENTS)
     assert (lines(), _rows(prod)) == (first, rows)
 
 
-def test_no_traffic_at_all_is_insufficient_data_and_exits_2(prod: Database, lines: Callable[[], Lines]) -> None:
+def test_no_traffic_at_all_is_insufficient_data_and_exits_2(prod: Database, lines: Lines) -> None:
     assert main(ARGUMENTS) == 2
     assert "ops_daily_watchdog status=insufficient_data reason=delivered_total_0 " in lines()[-2]
 
 
-def test_one_identity_leak_is_unhealthy_and_exits_2(prod: Database, lines: Callable[[], Lines]) -> None:
-    _healthy_traffic(prod)
+def test_one_identity_leak_is_unhealthy_and_exits_2(prod: Database, lines: Lines) -> None:
+    healthy_traffic(prod)
     with prod.engine.begin() as connection:
         connection.execute(
             text("INSERT INTO ops.delivery_events VALUES (:at, 'second', 'disabled', 'identity_leak', NULL)"),
@@ -123,8 +79,8 @@ def test_one_identity_leak_is_unhealthy_and_exits_2(prod: Database, lines: Calla
     assert "ops_daily_watchdog status=unhealthy reason=identity_leak " in lines()[-2]
 
 
-def test_json_gives_the_same_fields_as_objects(prod: Database, lines: Callable[[], Lines]) -> None:
-    _healthy_traffic(prod)
+def test_json_gives_the_same_fields_as_objects(prod: Database, lines: Lines) -> None:
+    healthy_traffic(prod)
     main(ARGUMENTS)
     plain = [line.split()[0] for line in lines()]
     main([*ARGUMENTS, "--json"])
@@ -135,7 +91,7 @@ def test_json_gives_the_same_fields_as_objects(prod: Database, lines: Callable[[
 
 
 def test_the_run_is_seen_in_dagster_with_the_day_as_its_partition_and_every_check(prod: Database) -> None:
-    _healthy_traffic(prod)
+    healthy_traffic(prod)
     main(ARGUMENTS)
     with configured_instance() as instance:
         (run,) = instance.get_runs()
@@ -163,8 +119,8 @@ def test_the_run_is_seen_in_dagster_with_the_day_as_its_partition_and_every_chec
 
 def test_an_unhealthy_check_has_severity_error_and_does_not_fail_the_run(prod: Database) -> None:
     with prod.engine.begin() as connection:
-        _send(connection, 50, "attempted")
-        _send(connection, 40, "held", "rate_limited")
+        send(connection, 50, "attempted")
+        send(connection, 40, "held", "rate_limited")
     main(ARGUMENTS)
     with configured_instance() as instance:
         (run,) = instance.get_runs()
@@ -201,7 +157,7 @@ def test_earlier_days_counted_with_the_day_show_as_materialised(prod: Database) 
 )
 def test_what_is_not_configured_is_said_by_name_and_nothing_runs(
     prod: Database,
-    lines: Callable[[], Lines],
+    lines: Lines,
     monkeypatch: pytest.MonkeyPatch,
     changes: dict[str, str | None],
     fields: str,
@@ -228,22 +184,20 @@ def test_what_is_not_configured_is_said_by_name_and_nothing_runs(
         ("2025-12-31", "day_before_first"),
     ],
 )
-def test_a_day_that_cannot_be_asked_for_has_a_reason(
-    prod: Database, lines: Callable[[], Lines], as_of: str, reason: str
-) -> None:
+def test_a_day_that_cannot_be_asked_for_has_a_reason(prod: Database, lines: Lines, as_of: str, reason: str) -> None:
     assert main(["--mode=prod", f"--as-of={as_of}"]) == 1
     assert lines() == [f"ops_daily status=fail mode=strict reason={reason}"]
 
 
 @pytest.mark.parametrize("arguments", [["--mode=verfy"], ["--days", "-3"], ["--mode"], ["--no-such-option"], ["day"]])
-def test_a_wrong_command_line_is_exit_1_and_never_2(lines: Callable[[], Lines], arguments: list[str]) -> None:
+def test_a_wrong_command_line_is_exit_1_and_never_2(lines: Lines, arguments: list[str]) -> None:
     assert main(arguments) == 1
     (line,) = lines()
     assert line.startswith("ops_daily status=fail reason=usage")
 
 
 def test_a_database_that_was_not_bootstrapped_has_a_reason(
-    empty_database: Database, lines: Callable[[], Lines], monkeypatch: pytest.MonkeyPatch
+    empty_database: Database, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPS_POSTGRES_DSN", empty_database.dsn)
     monkeypatch.setenv("DAGSTER_POSTGRES_DSN", empty_database.dsn)
@@ -252,15 +206,15 @@ def test_a_database_that_was_not_bootstrapped_has_a_reason(
 
 
 def test_a_database_that_does_not_answer_has_a_reason(
-    prod: Database, lines: Callable[[], Lines], monkeypatch: pytest.MonkeyPatch
+    prod: Database, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPS_POSTGRES_DSN", "postgresql://ops:s3cr3t@127.0.0.1:1/ops")
     assert main(ARGUMENTS) == 1
-    assert lines()[-1] == "ops_daily status=fail mode=strict reason=db_connect_failed"
+    assert lines()[-1] == "ops_daily status=fail mode=strict reason=db_connect_failed cause=refused"
 
 
 def test_an_events_relation_that_is_not_there_has_a_reason(
-    prod: Database, lines: Callable[[], Lines], monkeypatch: pytest.MonkeyPatch
+    prod: Database, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPS_EVENTS_RELATION", "app.events")
     assert main(ARGUMENTS) == 1
@@ -272,11 +226,11 @@ def test_an_events_relation_that_is_not_there_has_a_reason(
 def test_stopped_in_the_middle_a_run_says_so_and_leaves_the_day_as_it_was(
     prod: Database, way: signal.Signals
 ) -> None:
-    _healthy_traffic(prod)
+    healthy_traffic(prod)
     main(ARGUMENTS)
     before = _rows(prod)
     with prod.engine.begin() as connection:
-        _send(connection, 5, "delivered")
+        send(connection, 5, "delivered")
     with psycopg.connect(prod.dsn) as blocker:
         # The day's old totals can be read but not replaced: the run stops right there.
         blocker.execute("LOCK TABLE ops.delivered_totals IN SHARE MODE")
@@ -314,6 +268,41 @@ def _wait_until_blocked(database: Database) -> None:
     pytest.fail("no session of the pipeline ever waited")
 
 
-def test_the_default_day_is_the_last_complete_one(prod: Database, lines: Callable[[], Lines]) -> None:
+def test_the_default_day_is_the_last_complete_one(prod: Database, lines: Lines) -> None:
     main(["--mode=prod"])
     assert f" as_of={date.fromisoformat(DAY.isoformat())} " in lines()[-2]
+
+
+def test_quiet_says_nothing_of_a_healthy_day_and_of_another_the_verdict(prod: Database, lines: Lines) -> None:
+    healthy_traffic(prod)
+    assert main([*ARGUMENTS, "--quiet"]) == 0
+    assert lines() == []
+    with prod.engine.begin() as connection:
+        send(connection, 1, "held", "identity_leak")
+    assert main([*ARGUMENTS, "--quiet"]) == 2
+    (line,) = lines()
+    assert line.startswith("ops_daily_watchdog status=unhealthy reason=identity_leak ")
+
+
+def test_a_monitoring_system_gets_one_line_figures_and_its_own_codes(prod: Database, lines: Lines) -> None:
+    nagios = [*ARGUMENTS, "--format=nagios"]
+    healthy_traffic(prod)
+    assert main(nagios) == 0
+    (line,) = lines()
+    said, figures = line.split(" | ")
+    assert said.startswith(f"OPS_DAILY_WATCHDOG OK - status=healthy reason=within_limits as_of={DAY} ")
+    assert "delivered_7d=560;;;0;" in figures.split(" ")
+    assert "first_positive_rate=0.5000;;0.2000:;0;" in figures.split(" ")
+    assert "second_hold_rate=U;;0.3500;0;" in figures.split(" ")
+    with prod.engine.begin() as connection:
+        send(connection, 1, "held", "identity_leak")
+    assert main(nagios) == 2
+    assert lines()[0].startswith("OPS_DAILY_WATCHDOG CRITICAL - status=unhealthy reason=identity_leak ")
+    assert main(["--format=nagios", "--mode=prod", "--as-of=2999-01-01"]) == 3
+    assert lines() == ["OPS_DAILY UNKNOWN - status=fail mode=strict reason=day_not_complete"]
+
+
+def test_too_little_data_is_a_warning_to_a_monitoring_system(prod: Database, lines: Lines) -> None:
+    assert main([*ARGUMENTS, "--format=nagios"]) == 1
+    (line,) = lines()
+    assert line.startswith("OPS_DAILY_WATCHDOG WARNING - status=insufficient_data reason=delivered_total_0 ")

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,11 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops_pipeline.contract.environment import Name
-from ops_pipeline.tools.cli import TOOLS
+from ops_pipeline.tools.cli import TOOLS, commands
 from ops_pipeline.tools.prod_config_contract import main
 
 CANARY = "s3cr3t"
-OPS = f"postgresql://ops:{CANARY}@db.example/ops"
+OPS = f"postgresql://ops:{CANARY}@db.example/ops?sslmode=verify-full"
 DAGSTER = f"postgres://dagster:{CANARY}@db.example:5432/dagster?sslmode=require"
 BOTH = {"OPS_POSTGRES_DSN": OPS, "DAGSTER_POSTGRES_DSN": DAGSTER}
 
@@ -232,7 +233,33 @@ def test_the_tools_of_ci_need_nothing_but_the_standard_library(tmp_path: Path) -
     assert foreign == ["ops_pipeline"]
 
 
-COMMANDS = [*TOOLS, "events import", "events sample"]
+COMMANDS = {name: command for tool in TOOLS for name, command in commands(tool).items()}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_tool_is_alike(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    command = COMMANDS[name]
+    assert command.main(["--help"]) == 0
+    text, err = capfd.readouterr()
+    assert err == ""
+    assert all(option in text for option in ("--json", "--quiet", "--format {line,json"))
+    assert ("nagios" in text) is (command.nagios_failure is not None)
+    assert re.search(r"^lines.*:$", text, flags=re.MULTILINE)
+    assert re.search(r"^exit codes:\n  0  ", text, flags=re.MULTILINE)
+    assert re.search(
+        rf"^(examples?|then):\n.*ops-pipeline {name.split(maxsplit=1)[0] if name != 'demo' else 'ui'}",
+        text,
+        flags=re.MULTILINE | re.DOTALL,
+    )
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_for_a_monitoring_system_there_are_three() -> None:
+    assert [name for name, command in COMMANDS.items() if command.nagios_failure is not None] == [
+        "db_verify",
+        "ops_daily",
+        "doctor",
+    ]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,0 +1,62 @@
+"""The kinds of word that a line may hold, each of a fixed shape in which no text of others has room."""
+
+from __future__ import annotations
+
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
+LABEL_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
+
+
+class Word(str):
+    """A string of a fixed shape. Raises ValueError, without repeating the text, for anything else."""
+
+    __slots__ = ()
+    _SHAPE: str
+
+    def __new__(cls, text: str) -> Self:
+        """Return `text` as a word of this kind."""
+        if not re.fullmatch(cls._SHAPE, text):
+            raise ValueError("not a word of this kind")
+        return super().__new__(cls, text)
+
+    @classmethod
+    def maybe(cls, text: str | None) -> Self | None:
+        """Return `text` as a word of this kind, or None where it is none."""
+        return cls(text) if text is not None and re.fullmatch(cls._SHAPE, text) else None
+
+
+class Label(Word):
+    """A label: lower case, digits, underscores, at most 40 characters."""
+
+    __slots__ = ()
+    _SHAPE = LABEL_PATTERN.strip("^$")
+
+
+class SqlState(Word):
+    """The five characters of an SQLSTATE."""
+
+    __slots__ = ()
+    _SHAPE = r"[0-9A-Z]{5}"
+
+
+class RevisionId(Word):
+    """The id of a migration's revision, such as 0001."""
+
+    __slots__ = ()
+    _SHAPE = r"[0-9a-f]{1,32}"
+
+
+class VersionNumber(Word):
+    """A version, such as 1.13.27 or 18.0rc1."""
+
+    __slots__ = ()
+    _SHAPE = r"[0-9]{1,4}(\.[0-9]{1,6}){0,4}((a|b|rc)[0-9]{1,4})?"
+
+
+def is_label(text: str) -> bool:
+    """Return whether `text` matches the label pattern: lower case, digits, underscores, at most 40 characters."""
+    return Label.maybe(text) is not None

