@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.words import Label
@@ -23,6 +24,7 @@ settings.register_profile("ops", deadline=None, derandomize=True)
 settings.load_profile("ops")
 
 _numbers = itertools.count()
+_ROOM = 2 << 30
 
 Lines = Callable[[], list[str]]
 
@@ -43,10 +45,27 @@ def _running_server() -> Iterator[EmbeddedServer]:
         return
     # Not pytest's own folder: that one is private to this user, and as root the server runs as another.
     with (
-        tempfile.TemporaryDirectory(prefix="ops_pipeline_tests_", ignore_cleanup_errors=True) as scratch,
+        tempfile.TemporaryDirectory(
+            prefix="ops_pipeline_tests_", dir=_folder_in_memory(), ignore_cleanup_errors=True
+        ) as scratch,
         embedded_server(Path(scratch) / "pg") as running,
     ):
+        _forget_durability(running)
         yield running
+
+
+def _folder_in_memory() -> str | None:
+    """Return a folder in memory where there is one with room: a fresh database for each test is a lot to write."""
+    folder = Path("/dev/shm")  # noqa: S108
+    return str(folder) if folder.is_dir() and shutil.disk_usage(folder).free > _ROOM else None
+
+
+def _forget_durability(server: EmbeddedServer) -> None:
+    """Let nothing wait for the disk: this server's data need not outlive it."""
+    with server.engine("postgres").connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,8 @@ class EmbeddedServer:
 
     def create_database(self, database: Label, template: str = "template1", owner: str = SUPERUSER) -> None:
         """Create `database` as a copy of `template`."""
-        self._run(f'CREATE DATABASE {database} TEMPLATE "{template}" OWNER {owner}')
+        # Not the default strategy: on so small a template, copying files is four times as fast as logging pages.
+        self._run(f'CREATE DATABASE {database} TEMPLATE "{template}" OWNER {owner} STRATEGY FILE_COPY')
 
     def ensure_role(self, role: Label) -> None:
         """Create `role` unless it is there: it may log in, and nothing more."""
