@@ -106,6 +106,7 @@ FAILURE_KEYS = {
     "sqlstate": "PostgreSQL's five-character code of what went wrong",
     "tables": "the tables that are missing, differ, or may not be read",
     "differences": "how many columns, types, constraints or indexes differ",
+    "columns": "columns of the events relation that are missing, of another type, or hold other words",
     "days": "how many days have no event partition",
     "first_day": "the first of them",
     "cause": "at which step the connection failed, see below",

@@ -335,7 +335,7 @@ class Reason(StrEnum):
     )
     EVENTS_RELATION_INVALID = (
         "events_relation_invalid",
-        "A column of the event contract is missing or of another type, or a touch or outcome is no word of it.",
+        "A column of the event contract is missing or of another type, or holds no word of it; columns= says which.",
         "Compare the view with docs/connect-your-database.md.",
     )
 

@@ -13,7 +13,7 @@ from ops_pipeline.contract.days import ONE_DAY, start_of
 from ops_pipeline.contract.errors import OpsError, sqlstate_of
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Outcome, Touch
-from ops_pipeline.contract.words import LABEL_PATTERN
+from ops_pipeline.contract.words import LABEL_PATTERN, Label
 from ops_pipeline.store.daily_counts import DailyCount
 
 _TEXT_COLUMNS = ("touch", "outcome", "reason", "segment")
@@ -81,10 +81,10 @@ def find_relation(connection: Connection, name: str) -> str:
     found = connection.execute(_FIND, {"name": name}).all() if _IDENTIFIER.fullmatch(name) else []
     if not found:
         raise OpsError(Reason.EVENTS_RELATION_MISSING)
-    categories = {row.attname: row.typcategory for row in found}
-    has_texts = all(categories.get(column) in _TEXT_CATEGORIES for column in _TEXT_COLUMNS)
-    if not has_texts or ("occurred_at", "timestamptz") not in {(row.attname, row.typname) for row in found}:
-        raise OpsError(Reason.EVENTS_RELATION_INVALID)
+    usable = {row.attname for row in found if row.attname in _TEXT_COLUMNS and row.typcategory in _TEXT_CATEGORIES}
+    usable |= {row.attname for row in found if (row.attname, row.typname) == ("occurred_at", "timestamptz")}
+    if unusable := tuple(Label(column) for column in _COLUMNS if column not in usable):
+        raise OpsError(Reason.EVENTS_RELATION_INVALID, columns=unusable)
     if not all(row.is_readable for row in found if row.attname in _COLUMNS):
         raise OpsError(Reason.NO_PRIVILEGE)
     return str(found[0].quoted)
@@ -116,6 +116,9 @@ def count_events(connection: Connection, relation: str, first: date, last: date,
         if (sqlstate_of(error) or "")[:2] not in _VIEW_FAULTS or sqlstate_of(error) == _NO_PRIVILEGE:
             raise
         rows = None
-    if rows is None or any(row.touch is None or row.outcome is None for row in rows):
+    if rows is None:
         raise OpsError(Reason.EVENTS_RELATION_INVALID)
+    unknown = {name for row in rows for name in ("touch", "outcome") if getattr(row, name) is None}
+    if unknown:
+        raise OpsError(Reason.EVENTS_RELATION_INVALID, columns=tuple(map(Label, sorted(unknown))))
     return [DailyCount(*row) for row in rows]
