@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,10 @@ def embedded_server(folder: Path) -> Iterator[EmbeddedServer]:
     """
     library = _library()
     # The library wants the parent folder, and keeps a list of the processes that use the server.
-    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    if not os.path.isdir(folder):
+        raise OpsError(Reason.EMBEDDED_FAILED)
     _forget_dead_users(folder / ".handle_pids.json")
     with _signals_deferred():
         handle = _started(library, folder)

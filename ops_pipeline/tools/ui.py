@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ops_pipeline.contract.environment import Name, value
@@ -123,6 +124,9 @@ def _served(home: Path, port: int) -> Iterator[list[subprocess.Popen[bytes]]]:
                 process.wait(_STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
+            # What they started themselves, where they could not end it any more.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
 
 
 def _wait_until_ready(port: int, processes: Sequence[subprocess.Popen[bytes]]) -> None:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -37,7 +38,7 @@ def _start(folder: Path, tool: str, *arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        cwd=folder,
+        cwd=folder if folder.is_dir() else None,
     )
 
 
@@ -173,18 +174,29 @@ def _line(output: IO[str] | None) -> str:
     return output.readline().strip()
 
 
+@contextmanager
+def _ui(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+    """Start the UI and wait until it serves; nothing of it outlives the test."""
+    process = _start(folder, "ui", f"--port={port}")
+    try:
+        assert _line(process.stdout) == f"ui status=ok port={port}"
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
 def test_the_ui_serves_the_demo_and_a_run_can_be_launched_from_it(folder: Path) -> None:
     port = _free_port()
-    ui = _start(folder, "ui", f"--port={port}")
-    assert _line(ui.stdout) == f"ui status=ok port={port}"
-    children = psutil.Process(ui.pid).children(recursive=True)
-    assert _launch(port, DAY) == "SUCCESS"
-    # The demo can be used meanwhile, and a port is not taken twice.
-    assert _run(folder, "ops_daily", "--mode=ci")[0] == 0
-    assert _run(folder, "ui", f"--port={port}") == (1, ["ui status=fail reason=port_in_use"])
-    ui.send_signal(signal.SIGINT)
-    output, _ = ui.communicate(timeout=60)
-    assert (ui.returncode, output.strip()) == (0, "ui status=stopped")
+    with _ui(folder, port) as ui:
+        children = psutil.Process(ui.pid).children(recursive=True)
+        assert _launch(port, DAY) == "SUCCESS"
+        # The demo can be used meanwhile, and a port is not taken twice.
+        assert _run(folder, "ops_daily", "--mode=ci")[0] == 0
+        assert _run(folder, "ui", f"--port={port}") == (1, ["ui status=fail reason=port_in_use"])
+        ui.send_signal(signal.SIGINT)
+        output, _ = ui.communicate(timeout=60)
+        assert (ui.returncode, output.strip()) == (0, "ui status=stopped")
     _, alive = psutil.wait_procs(children, timeout=30)
     assert alive == []
     assert _servers(folder) == []
@@ -192,16 +204,19 @@ def test_the_ui_serves_the_demo_and_a_run_can_be_launched_from_it(folder: Path) 
 
 def test_the_ui_ends_when_a_part_of_it_ends(folder: Path) -> None:
     port = _free_port()
-    ui = _start(folder, "ui", f"--port={port}")
-    assert _line(ui.stdout) == f"ui status=ok port={port}"
-    children = psutil.Process(ui.pid).children(recursive=True)
-    (daemon, *_) = [child for child in children if "dagster._daemon" in child.cmdline()]
-    daemon.kill()
-    output, _ = ui.communicate(timeout=60)
-    assert (ui.returncode, output.strip()) == (1, "ui status=fail reason=ui_stopped")
+    with _ui(folder, port) as ui:
+        children = psutil.Process(ui.pid).children(recursive=True)
+        (daemon, *_) = [child for child in children if "dagster._daemon" in child.cmdline()]
+        daemon.kill()
+        output, _ = ui.communicate(timeout=60)
+        assert (ui.returncode, output.strip()) == (1, "ui status=fail reason=ui_stopped")
     _, alive = psutil.wait_procs(children, timeout=30)
     assert alive == []
     assert _servers(folder) == []
+
+
+def test_a_data_folder_that_cannot_be_made_has_a_reason() -> None:
+    assert _run(Path("/dev/null"), "demo") == (1, ["demo status=fail reason=embedded_failed"])
 
 
 def test_a_data_folder_that_is_no_database_has_a_reason(tmp_path: Path) -> None:
