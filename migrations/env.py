@@ -4,7 +4,7 @@ from alembic import context
 from sqlalchemy import text
 from sqlalchemy.schema import CreateTable
 
-from ops_pipeline.store.ledger import CONTEXT
+from ops_pipeline.store.ledger import CONTEXT, record_statement
 from ops_pipeline.store.revisions import revisions
 from ops_pipeline.store.schema import SCHEMA, applied_revisions, metadata
 
@@ -14,11 +14,8 @@ connection = context.config.attributes.get("connection")
 def record(ctx, step, heads, run_args):  # noqa: ARG001 - Alembic's signature
     """Keep the digest of an applied revision, in the transaction that applies it."""
     if step.is_upgrade:
-        (digest,) = (one.digest.hex() for one in revisions() if one.revision_id == step.up_revision_id)
-        ctx.execute(
-            f"INSERT INTO {applied_revisions} (revision, digest) VALUES ('{step.up_revision_id}', '\\x{digest}')"  # noqa: S608 - hex digits
-            " ON CONFLICT (revision) DO UPDATE SET digest = EXCLUDED.digest, applied_at = now()"
-        )
+        (revision,) = (one for one in revisions() if one.revision_id == step.up_revision_id)
+        ctx.execute(record_statement(revision))
     else:
         ctx.execute(f"DELETE FROM {applied_revisions} WHERE revision = '{step.up_revision_id}'")  # noqa: S608
 
@@ -33,7 +30,9 @@ options = {
 if context.is_offline_mode():
     context.configure(dialect_name="postgresql", **options)
     with context.begin_transaction():
-        context.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        # Not IF NOT EXISTS: that wants a privilege on the database even where the schema is there.
+        create = f"IF to_regnamespace('{SCHEMA}') IS NULL THEN CREATE SCHEMA {SCHEMA}; END IF;"
+        context.execute(f"DO $$ BEGIN {create} END $$")
         context.execute(CreateTable(applied_revisions, if_not_exists=True))
         context.run_migrations()
 elif connection is None:

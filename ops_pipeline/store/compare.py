@@ -14,10 +14,12 @@ from sqlalchemy import CheckConstraint, Connection, Table, inspect
 
 from ops_pipeline.contract.words import Label
 from ops_pipeline.store.ledger import CONTEXT
+from ops_pipeline.store.partitions import EVENTS_TABLE, has_default_partition
 from ops_pipeline.store.schema import SCHEMA, metadata
 
 _TABLES = {table.name: table for table in metadata.sorted_tables}
-_LITERAL = re.compile(r"'[^']*'|\b\d+\b")
+# A literal, a cast, a word or number, an operator.
+_TOKEN = re.compile(r"'[^']*'|::\w+|\w+|[<>=!~*]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ def compare(connection: Connection) -> Comparison:
     differing = Counter(_alembic_differences(connection))
     for name in sorted(_TABLES.keys() & there):
         differing[name] += _changed_checks(connection, _TABLES[name]) + _has_other_key(connection, _TABLES[name])
+    if EVENTS_TABLE in there and not has_default_partition(connection):
+        differing[EVENTS_TABLE] += 1
     return Comparison(
         missing=tuple(Label(name) for name in sorted(_TABLES.keys() - there)),
         differences={Label(name): differing[name] for name in sorted(_TABLES.keys() & there) if differing[name]},
@@ -76,19 +80,22 @@ def _table_of(thing: Any) -> str:
 
 
 def _changed_checks(connection: Connection, table: Table) -> int:
-    """Return how many check constraints speak of other words or numbers than ours of the same name.
-
-    PostgreSQL keeps a condition in words of its own; the literals in it stay as they are.
-    """
+    """Return how many check constraints say something else than ours of the same name."""
     name_of = connection.dialect.identifier_preparer.format_constraint
     everywhere = (table.constraints, *(column.constraints for column in table.columns))
     checks = (one for there in everywhere for one in there if isinstance(one, CheckConstraint))
     ours = {name_of(check): str(check.sqltext) for check in checks}
     return sum(
-        Counter(_LITERAL.findall(found["sqltext"])) != Counter(_LITERAL.findall(ours[found["name"]]))
+        _tokens(found["sqltext"]) != _tokens(ours[found["name"]])
         for found in inspect(connection).get_check_constraints(table.name, schema=SCHEMA)
         if found["name"] in ours
     )
+
+
+def _tokens(condition: str) -> list[str]:
+    """Return what a condition consists of, in our words: PostgreSQL adds casts and brackets, and spells out IN."""
+    plain = condition.replace("= ANY (ARRAY[", "IN ([")
+    return [token for token in _TOKEN.findall(plain) if not token.startswith("::")]
 
 
 def _has_other_key(connection: Connection, table: Table) -> bool:

@@ -25,9 +25,9 @@ class Ledger:
     applied: int
     """How many of them it has."""
     edited: tuple[RevisionId, ...]
-    """Of these, the ones whose file changed after it was applied."""
+    """The ones whose file changed after it was applied."""
     unrecorded: tuple[RevisionId, ...]
-    """Of these, the ones whose digest the database does not hold."""
+    """Of the applied, the ones whose digest the database does not hold."""
 
 
 def read_ledger(connection: Connection, shipped: Sequence[Revision]) -> Ledger:
@@ -42,10 +42,19 @@ def read_ledger(connection: Connection, shipped: Sequence[Revision]) -> Ledger:
         applied=len(applied),
         edited=tuple(
             revision.revision_id
-            for revision in applied
+            for revision in shipped
             if digests.get(revision.revision_id, revision.digest) != revision.digest
         ),
         unrecorded=tuple(revision.revision_id for revision in applied if revision.revision_id not in digests),
+    )
+
+
+def record_statement(revision: Revision) -> str:
+    """Return the statement that keeps the digest of an applied revision."""
+    return (
+        f"INSERT INTO {applied_revisions} (revision, digest)"  # noqa: S608 - hex digits
+        f" VALUES ('{revision.revision_id}', '\\x{revision.digest.hex()}')"
+        " ON CONFLICT (revision) DO UPDATE SET digest = EXCLUDED.digest, applied_at = now()"
     )
 
 

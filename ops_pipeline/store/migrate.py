@@ -8,13 +8,14 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, insert, text
+from sqlalchemy.schema import CreateTable
 
 from ops_pipeline.contract.days import each_day
 from ops_pipeline.contract.errors import OpsError, as_declared, sqlstate_of
@@ -23,10 +24,10 @@ from ops_pipeline.contract.shipped import shipped
 from ops_pipeline.contract.words import RevisionId, SqlState
 from ops_pipeline.store.compare import is_identical
 from ops_pipeline.store.engine import reading, writing
-from ops_pipeline.store.ledger import Ledger, read_ledger
+from ops_pipeline.store.ledger import Ledger, read_ledger, record_statement
 from ops_pipeline.store.partitions import ensure_partitions, partition_statements
-from ops_pipeline.store.revisions import Revision, revisions
-from ops_pipeline.store.schema import applied_revisions
+from ops_pipeline.store.revisions import Direction, Revision, revisions, silence
+from ops_pipeline.store.schema import SCHEMA, VERSION_TABLE, applied_revisions
 
 BASE = "base"
 """What a database is downgraded to that shall have no revision left."""
@@ -88,7 +89,7 @@ def apply_migrations(engine: Engine, *, lock_wait_seconds: float = LOCK_WAIT_SEC
     `migration_failed` naming the revision.
     """
     known = revisions()
-    with _bootstrap_lock(engine, lock_wait_seconds), engine.connect() as connection:
+    with _bootstrap_lock(engine, lock_wait_seconds), _limited(engine) as connection:
         before = _checked_ledger(connection, known)
         if not before.applied and is_identical(connection):
             _run(connection, known, lambda config: command.stamp(config, "head"))
@@ -108,7 +109,7 @@ def downgrade(engine: Engine, to: str, *, lock_wait_seconds: float = LOCK_WAIT_S
     """
     known = revisions()
     ids: list[str] = [BASE, *(revision.revision_id for revision in known)]
-    with _bootstrap_lock(engine, lock_wait_seconds), engine.connect() as connection:
+    with _bootstrap_lock(engine, lock_wait_seconds), _limited(engine) as connection:
         before = _checked_ledger(connection, known)
         if to not in ids[: before.applied + 1]:
             raise OpsError(Reason.INVALID_TARGET)
@@ -119,20 +120,30 @@ def downgrade(engine: Engine, to: str, *, lock_wait_seconds: float = LOCK_WAIT_S
 
 
 def plan(engine: Engine) -> Plan:
-    """Return what `apply_migrations` would do now; changes nothing. Raises OpsError as it does."""
+    """Return what `apply_migrations` would do now; changes nothing.
+
+    Raises OpsError as it does, or `revision_not_offline`.
+    """
     known = revisions()
     with reading(engine) as connection:
         ledger = _checked_ledger(connection, known)
-        partitions = partition_statements(connection if ledger.applied else None, partition_days())
-    applied, pending = known[: ledger.applied], known[ledger.applied :]
+        is_adopted = not ledger.applied and is_identical(connection)
+        has_tables = ledger.applied or is_adopted
+        partitions = partition_statements(connection if has_tables else None, partition_days())
+    position = len(known) if is_adopted else ledger.applied
+    applied, pending = known[:position], known[position:]
     current = applied[-1].revision_id if applied else None
     script = io.StringIO()
     script.write(f"SET lock_timeout = '{_LOCK_TIMEOUT}';\nSET statement_timeout = '{_STATEMENT_TIMEOUT}';\n\n")
-    if pending:
-        config = alembic_config()
-        config.output_buffer = script
-        with redirect_stdout(io.StringIO()):
-            command.upgrade(config, f"{current}:head" if current else "head", sql=True)
+    for one in pending:
+        # Says which it is that needs a database.
+        one.sql(Direction.UPGRADE)
+    if pending or is_adopted:
+        script.write(_alembic_sql(None if is_adopted else current, command.stamp if is_adopted else command.upgrade))
+    unrecorded = [one for one in applied if is_adopted or one.revision_id in ledger.unrecorded]
+    if unrecorded:
+        create = CreateTable(applied_revisions, if_not_exists=True).compile(dialect=engine.dialect)
+        script.writelines(f"{statement};\n\n" for statement in (create, *map(record_statement, unrecorded)))
     script.writelines(f"{statement};\n" for statement in partitions)
     return Plan(
         current=current,
@@ -140,6 +151,16 @@ def plan(engine: Engine) -> Plan:
         partitions=len(partitions),
         sql=script.getvalue(),
     )
+
+
+def _alembic_sql(current: RevisionId | None, act: Callable[..., object]) -> str:
+    config = alembic_config()
+    config.output_buffer = script = io.StringIO()
+    with silence():
+        act(config, f"{current}:head" if current else "head", sql=True)
+    # It is there, and empty, where every revision was undone.
+    table = f"{SCHEMA}.{VERSION_TABLE}"
+    return script.getvalue().replace(f"CREATE TABLE {table} (", f"CREATE TABLE IF NOT EXISTS {table} (")
 
 
 def _checked_ledger(connection: Connection, known: list[Revision]) -> Ledger:
@@ -164,12 +185,8 @@ def _run(
     connection: Connection, known: list[Revision], act: Callable[[Config], None], *, is_upgrade: bool = True
 ) -> None:
     connection.rollback()
-    # After the advisory lock, so that waiting for another bootstrap is not cut short by them.
-    connection.execute(text(f"SET lock_timeout = '{_LOCK_TIMEOUT}'"))
-    connection.execute(text(f"SET statement_timeout = '{_STATEMENT_TIMEOUT}'"))
-    connection.commit()
     try:
-        with redirect_stdout(io.StringIO()):
+        with silence():
             act(alembic_config(connection))
         connection.commit()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a revision can raise anything
@@ -185,6 +202,16 @@ def _run(
     if not 0 <= position < len(known):
         raise failure
     raise OpsError(Reason.MIGRATION_FAILED, revision=known[position].revision_id, sqlstate=SqlState(state))
+
+
+@contextmanager
+def _limited(engine: Engine) -> Iterator[Connection]:
+    """Yield a connection on which nothing waits for ever."""
+    with engine.connect() as connection:
+        connection.execute(text(f"SET lock_timeout = '{_LOCK_TIMEOUT}'"))
+        connection.execute(text(f"SET statement_timeout = '{_STATEMENT_TIMEOUT}'"))
+        connection.commit()
+        yield connection
 
 
 @contextmanager

@@ -9,6 +9,9 @@ from sqlalchemy import Connection, text
 
 from ops_pipeline.contract.days import ONE_DAY, start_of
 
+EVENTS_TABLE = "delivery_events"
+_DEFAULT = "delivery_events_default"
+
 
 def partition_name(day: date) -> str:
     """Return the name of the partition that holds `day`, without its schema."""
@@ -27,10 +30,21 @@ def missing_partitions(connection: Connection, days: Iterable[date]) -> list[dat
             " WHERE i.inhparent = to_regclass('ops.delivery_events')"
         )
     ).all()
-    in_default = connection.scalars(
-        text("SELECT DISTINCT (occurred_at AT TIME ZONE 'UTC')::date FROM ops.delivery_events_default")
-    ).all()
+    in_default: Iterable[date] = ()
+    if _DEFAULT in there:
+        in_default = connection.scalars(
+            text("SELECT DISTINCT (occurred_at AT TIME ZONE 'UTC')::date FROM ops.delivery_events_default")
+        ).all()
     return sorted({day for day in days if partition_name(day) not in there} - set(in_default))
+
+
+def has_default_partition(connection: Connection) -> bool:
+    """Return whether events of a day without a partition have somewhere to go."""
+    found = text(
+        "SELECT count(*) FROM pg_inherits WHERE inhparent = to_regclass('ops.delivery_events')"
+        " AND inhrelid = to_regclass('ops.delivery_events_default')"
+    )
+    return bool(connection.scalar(found))
 
 
 def last_partition(connection: Connection) -> date | None:

@@ -9,8 +9,8 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
-from collections.abc import Sequence
-from contextlib import redirect_stdout, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -32,6 +32,13 @@ _POSTGRES = "15.0"
 _NOT_ABOUT_LOCKS = ("ban-char-field", "require-lock-timeout", "require-statement-timeout")
 _STYLE = "prefer-"
 _LINT_SECONDS = 60
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Show nothing of what a revision prints."""
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        yield
 
 
 class Direction(StrEnum):
@@ -58,7 +65,7 @@ class Revision:
     def downs(self) -> tuple[str, ...]:
         """The ids of the revisions before this one: none for the first, one elsewhere, more for a merge."""
         down: Any = getattr(self.module, "down_revision", None)
-        return () if down is None else (down,) if isinstance(down, str) else tuple(down)
+        return () if down is None else tuple(map(str, down if isinstance(down, list | tuple) else [down]))
 
     def sql(self, direction: Direction) -> str:
         """Return the statements of one direction, compiled without a database.
@@ -71,7 +78,7 @@ class Revision:
         )
         reason = Reason.REVISION_NOT_OFFLINE
         try:
-            with redirect_stdout(io.StringIO()), Operations.context(context):
+            with silence(), Operations.context(context):
                 getattr(self.module, direction)()
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a revision can raise anything
             if isinstance(error, NotImplementedError) and direction is Direction.DOWNGRADE:
@@ -122,7 +129,7 @@ def _in_order(by_id: dict[str, Revision]) -> list[Revision]:
 def _load(path: Path) -> Revision:
     module = None
     # A revision file can raise anything, and print.
-    with suppress(Exception, SystemExit), redirect_stdout(io.StringIO()):
+    with suppress(Exception, SystemExit), silence():
         module = load_python_file(str(path.parent), path.name)
     named = RevisionId.maybe(path.stem.partition("_")[0])
     if module is None or not isinstance(getattr(module, "revision", None), str):

@@ -60,7 +60,7 @@ _OTHER_TABLES = text("""
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema', :schema)
         AND n.nspname !~ '^pg_(toast|temp)' AND NOT c.relispartition
-        AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+        AND has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, 'SELECT')
         AND c.oid IS DISTINCT FROM to_regclass(:relation) AND NOT c.relname = ANY(:dagster)
         AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
 """)
@@ -133,7 +133,7 @@ def has_excess_privilege(connection: Connection, relation: str) -> bool:
     """
     if connection.scalar(_IS_POWERFUL):
         return True
-    bound = {"schema": SCHEMA, "relation": relation, "dagster": list(_DAGSTER_TABLES)}
+    bound = {"schema": SCHEMA, "relation": relation or None, "dagster": list(_DAGSTER_TABLES)}
     return bool(connection.scalar(_OTHER_TABLES, bound))
 
 

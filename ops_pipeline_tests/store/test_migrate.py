@@ -13,18 +13,20 @@ import psycopg
 import pytest
 from alembic import command
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from ops_pipeline.contract.environment import Name
-from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.errors import OpsError, reason_of
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.shipped import shipped
+from ops_pipeline.events.verify import verify_deployment
 from ops_pipeline.store import migrate, revisions
 from ops_pipeline.store.engine import engine_for
-from ops_pipeline.store.migrate import BASE, Applied, apply_migrations, downgrade, plan
+from ops_pipeline.store.migrate import BASE, Applied, Plan, apply_migrations, downgrade, plan
 from ops_pipeline.store.verify import verify_tables
 from ops_pipeline_tests.conftest import Database
 
-IDS = [revision.revision_id for revision in revisions.revisions()]
+IDS: list[str] = [revision.revision_id for revision in revisions.revisions()]
 
 
 def _tables(database: Database) -> set[str]:
@@ -60,6 +62,8 @@ def _refused(work: Callable[[], object], reason: Reason, **fields: object) -> No
     with pytest.raises(OpsError) as caught:
         work()
     assert (caught.value.reason, caught.value.fields) == (reason, fields)
+    # Nothing of what the database said travels along.
+    assert (str(caught.value), caught.value.__cause__, caught.value.__context__) == (reason, None, None)
 
 
 def _execute(database: Database, *statements: str) -> None:
@@ -123,6 +127,33 @@ def test_a_reader_that_holds_a_lock_cannot_hold_up_a_revision_for_ever(
     assert verify_tables(database.engine).revision == IDS[-1]
 
 
+def test_a_reader_cannot_hold_up_an_upgrade_for_ever_either(
+    database: Database, edited: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "_LOCK_TIMEOUT", "50ms")
+    _add_revision(edited, "op.execute('ALTER TABLE ops.verdicts ADD COLUMN a text')")
+    with database.engine.connect() as reader:
+        reader.execute(text("SELECT count(*) FROM ops.verdicts"))
+        _refused(
+            lambda: apply_migrations(database.engine), Reason.MIGRATION_FAILED, revision="0005", sqlstate="55P03"
+        )
+    assert apply_migrations(database.engine) == Applied(applied=1, skipped=len(IDS))
+
+
+@pytest.mark.parametrize("table", ["alembic_version", "applied_revisions"])
+@pytest.mark.parametrize("use", [apply_migrations, lambda engine: downgrade(engine, BASE)])
+def test_nor_can_somebody_who_locks_the_ledger(
+    database: Database, monkeypatch: pytest.MonkeyPatch, table: str, use: Callable[[Engine], object]
+) -> None:
+    monkeypatch.setattr(migrate, "_LOCK_TIMEOUT", "50ms")
+    with database.engine.connect() as other:
+        other.execute(text(f"LOCK ops.{table} IN ACCESS EXCLUSIVE MODE"))
+        with pytest.raises(DBAPIError) as caught:
+            use(database.engine)
+    assert reason_of(caught.value) is Reason.LOCK_TIMEOUT
+    assert verify_tables(database.engine).revision == IDS[-1]
+
+
 def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None:
     _execute(database, "UPDATE ops.alembic_version SET version_num = '9999'")
     before = _everything(database)
@@ -142,6 +173,25 @@ def test_a_failing_revision_is_named_with_its_sqlstate_and_those_before_it_stay(
     assert set(_digests(empty_database)) == {"0001", "0002"}
     _execute(empty_database, "DROP TABLE ops.hold_suppression_rates")
     assert apply_migrations(empty_database.engine) == Applied(applied=2, skipped=2)
+
+
+@pytest.mark.parametrize(
+    ("body", "sqlstate"),
+    [
+        ("raise ValueError('s3cr3t')", "XX000"),
+        ("import sys; sys.exit('s3cr3t')", "XX000"),
+        ("op.execute('SELECT s3cr3t')", "42703"),
+        ("op.execute(\"SELECT 's3cr3t'::integer\")", "22P02"),
+    ],
+)
+def test_nothing_of_what_a_revision_says_is_repeated(
+    database: Database, edited: Path, capfd: pytest.CaptureFixture[str], body: str, sqlstate: str
+) -> None:
+    loud = "import sys; print('s3cr3t'); print('s3cr3t', file=sys.stderr)"
+    _add_revision(edited, f"{loud}\n    op.execute('CREATE TABLE ops.half (a text)')\n    {body}")
+    _refused(lambda: apply_migrations(database.engine), Reason.MIGRATION_FAILED, revision="0005", sqlstate=sqlstate)
+    assert capfd.readouterr() == ("", "")
+    assert "half" not in _tables(database)
 
 
 def test_a_role_without_the_right_is_told_so_and_one_that_owns_the_schema_needs_no_more(
@@ -179,16 +229,33 @@ def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return copy / "versions"
 
 
+def _add_revision(versions: Path, upgrade: str) -> None:
+    """Add a fifth revision to the four."""
+    head = "from alembic import op\nrevision, down_revision, branch_labels, depends_on = '0005', '0004', None, None\n"
+    undo = "def downgrade():\n    op.execute('SELECT 1')\n"
+    (versions / "0005_more.py").write_text(f"{head}def upgrade():\n    {upgrade}\n{undo}")
+
+
 def test_a_revision_that_was_edited_after_it_was_applied_is_refused_by_everything(
     database: Database, edited: Path
 ) -> None:
     file = edited / "0002_daily_counts.py"
     file.write_text(file.read_text().replace("segment text", "segment varchar"))
-    newer = (edited / "0004_verdicts.py").read_text().replace('"0004"', '"0005"').replace('"0003"', '"0004"')
-    (edited / "0005_more.py").write_text(newer.replace("ops.verdicts", "ops.more"))
+    _add_revision(edited, "op.execute('CREATE TABLE ops.more (a text)')")
     before = _everything(database)
     for use in (apply_migrations, verify_tables, plan, lambda engine: downgrade(engine, BASE)):
         _refused(lambda use=use: use(database.engine), Reason.MIGRATION_EDITED, revision="0002")  # type: ignore[misc]
+    assert _everything(database) == before
+
+
+def test_a_database_without_a_ledger_that_had_another_file_applied_is_not_adopted(
+    database: Database, edited: Path
+) -> None:
+    file = edited / f"{IDS[-1]}_verdicts.py"
+    file.write_text(file.read_text() + "\n# A remark.\n")
+    _execute(database, "DROP TABLE ops.alembic_version")
+    before = _everything(database)
+    _refused(lambda: apply_migrations(database.engine), Reason.MIGRATION_EDITED, revision=IDS[-1])
     assert _everything(database) == before
 
 
@@ -211,19 +278,28 @@ def test_digests_that_were_lost_are_kept_anew(database: Database, loss: str) -> 
     assert verify_tables(database.engine).revision == IDS[-1]
 
 
-@pytest.mark.parametrize("also", ["SELECT 1", "DROP TABLE ops.applied_revisions"])
+@pytest.mark.parametrize(
+    "also", ["SELECT 1", "TRUNCATE ops.alembic_version, ops.applied_revisions", "DROP TABLE ops.applied_revisions"]
+)
 def test_a_database_that_has_our_tables_and_no_ledger_is_adopted(database: Database, also: str) -> None:
-    _execute(database, "DROP TABLE ops.alembic_version", also)
+    _execute(database, also if "TRUNCATE" in also else f"DROP TABLE ops.alembic_version; {also}")
     assert apply_migrations(database.engine) == Applied(applied=0, skipped=len(IDS))
     assert verify_tables(database.engine).revision == IDS[-1]
     assert set(_digests(database)) == set(IDS)
 
 
-def test_a_database_without_a_ledger_whose_tables_differ_is_not_adopted(database: Database) -> None:
-    _execute(database, "DROP TABLE ops.alembic_version", "ALTER TABLE ops.verdicts ADD COLUMN phone text")
-    before = set(_everything(database))
+@pytest.mark.parametrize(
+    "difference",
+    [
+        "ALTER TABLE ops.verdicts ADD COLUMN phone text",
+        "ALTER TABLE ops.delivery_events DETACH PARTITION ops.delivery_events_default",
+    ],
+)
+def test_a_database_without_a_ledger_whose_tables_differ_is_not_adopted(database: Database, difference: str) -> None:
+    _execute(database, "DROP TABLE ops.alembic_version", difference)
+    before = _everything(database)
     _refused(lambda: apply_migrations(database.engine), Reason.MIGRATION_FAILED, revision="0001", sqlstate="42P07")
-    assert before <= set(_everything(database))
+    assert _everything(database) == before
 
 
 # Down
@@ -272,9 +348,14 @@ def test_a_target_that_the_database_has_not_got_is_refused(database: Database, t
 # The plan
 
 
+def _by_hand(dsn: str, planned: Plan) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(planned.sql.encode())
+
+
 @pytest.mark.parametrize("start", [None, "0002", IDS[-1]])
 def test_the_plan_changes_nothing_and_done_by_hand_it_is_what_bootstrap_would_do(
-    empty_database: Database, start: str | None
+    empty_database: Database, start: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if start:
         apply_migrations(empty_database.engine)
@@ -286,9 +367,9 @@ def test_the_plan_changes_nothing_and_done_by_hand_it_is_what_bootstrap_would_do
     assert list(planned.pending) == (IDS[IDS.index(start) + 1 :] if start else IDS)
     assert planned.partitions == (0 if start else migrate.PARTITIONS_AHEAD_DAYS + 1)
     assert ("CREATE TABLE" in planned.sql) == bool(planned.pending)
-    with psycopg.connect(empty_database.dsn, autocommit=True) as by_hand:
-        by_hand.execute(planned.sql.encode())
-    assert verify_tables(empty_database.engine).revision == IDS[-1]
+    _by_hand(empty_database.dsn, planned)
+    monkeypatch.setenv("OPS_POSTGRES_DSN", empty_database.dsn)
+    assert verify_deployment().ops.revision == IDS[-1]
     assert plan(empty_database.engine).partitions == 0
     assert apply_migrations(empty_database.engine) == Applied(applied=0, skipped=len(IDS))
     assert set(_digests(empty_database)) == set(IDS)
@@ -298,3 +379,43 @@ def test_the_plan_names_no_database(empty_database: Database) -> None:
     sql = plan(empty_database.engine).sql
     assert "postgresql://" not in sql
     assert "lock_timeout" in sql
+
+
+@pytest.mark.parametrize(
+    "loss",
+    ["DELETE FROM ops.applied_revisions", "DROP TABLE ops.applied_revisions", "DROP TABLE ops.alembic_version"],
+)
+def test_the_plan_mends_a_ledger_too(database: Database, loss: str) -> None:
+    _execute(database, loss)
+    before = _everything(database)
+    planned = plan(database.engine)
+    assert _everything(database) == before
+    assert (planned.current, planned.pending, planned.partitions) == (IDS[-1], (), 0)
+    _by_hand(database.dsn, planned)
+    assert verify_tables(database.engine).revision == IDS[-1]
+    assert set(_digests(database)) == set(IDS)
+
+
+def test_a_plan_can_be_done_by_hand_after_everything_was_undone(database: Database) -> None:
+    downgrade(database.engine, BASE)
+    _by_hand(database.dsn, plan(database.engine))
+    assert verify_tables(database.engine).revision == IDS[-1]
+
+
+def test_a_plan_can_be_done_by_a_role_that_owns_no_more_than_the_schema(empty_database: Database) -> None:
+    _execute(
+        empty_database,
+        "DROP ROLE IF EXISTS owns_ops",
+        "CREATE ROLE owns_ops LOGIN",
+        "CREATE SCHEMA ops AUTHORIZATION owns_ops",
+    )
+    try:
+        _by_hand(empty_database.dsn.replace("postgres@", "owns_ops@"), plan(empty_database.engine))
+        assert verify_tables(empty_database.engine).revision == IDS[-1]
+    finally:
+        _execute(empty_database, "DROP OWNED BY owns_ops", "DROP ROLE owns_ops")
+
+
+def test_a_revision_that_needs_a_database_cannot_be_planned(database: Database, edited: Path) -> None:
+    _add_revision(edited, "op.execute(op.get_bind().scalar('SELECT 1'))")
+    _refused(lambda: plan(database.engine), Reason.REVISION_NOT_OFFLINE, revision="0005")

@@ -88,10 +88,18 @@ def test_what_does_not_form_one_line_is_refused(
     _refused(reason, **fields)
 
 
+@pytest.mark.parametrize("down", [5, "", b"01", {"01": 1}, ("01", "01", "99"), [["01"]], "01@head"])
+def test_a_down_revision_that_is_no_id_is_refused(ship: Write, down: object) -> None:
+    ship(_source("01"), _source("02", down))
+    _refused(Reason.MISSING_DOWN_REVISION, revision="02")
+
+
 @pytest.mark.parametrize(
     "source",
     [
         "this is no Python",
+        "text = 'a string without an end",
+        "nul = '\x00'",
         "raise ValueError('s3cr3t')",
         "import sys\nsys.exit('s3cr3t')",
         "from no_such_package import s3cr3t",
@@ -176,7 +184,9 @@ def test_without_squawk_nothing_is_called_harmless(monkeypatch: pytest.MonkeyPat
         assert caught.value.reason is Reason.LINT_MISSING
 
 
-def test_what_a_revision_prints_is_not_shown(ship: Write, capfd: pytest.CaptureFixture[str]) -> None:
-    ship("print('s3cr3t')\n" + _source("01", up=f"def upgrade():\n    print('s3cr3t')\n    op.execute({CREATE!r})\n"))
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_what_a_revision_prints_is_not_shown(ship: Write, capfd: pytest.CaptureFixture[str], stream: str) -> None:
+    say = f"import sys; print('s3cr3t', file=sys.{stream})\n"
+    ship(say + _source("01", up=f"def upgrade():\n    {say}    op.execute({CREATE!r})\n"))
     assert len(check_revisions()) == 1
     assert capfd.readouterr() == ("", "")

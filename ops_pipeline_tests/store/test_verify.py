@@ -7,7 +7,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -15,8 +17,9 @@ from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.errors import OpsError, as_declared
 from ops_pipeline.contract.reasons import Cause, Reason
 from ops_pipeline.events.verify import Deployment, verify_deployment
+from ops_pipeline.store.embedded import EmbeddedServer
 from ops_pipeline.store.engine import engine_for
-from ops_pipeline.store.migrate import PARTITIONS_AHEAD_DAYS, downgrade
+from ops_pipeline.store.migrate import PARTITIONS_AHEAD_DAYS, apply_migrations, downgrade
 from ops_pipeline.store.verify import verify_tables
 from ops_pipeline_tests.conftest import Database
 
@@ -37,10 +40,14 @@ def _refused(work: Callable[[], object], reason: Reason, **fields: object) -> No
 
 
 def _fingerprint(database: Database) -> list[str]:
+    """Return the catalog and every row of our tables, with who wrote it."""
+    relations = "SELECT c::text FROM (SELECT oid, relname, relacl, relfilenode FROM pg_class ORDER BY oid) c"
+    ours = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = 'ops' ORDER BY 1"
     with database.engine.connect() as connection:
-        return list(
-            connection.scalars(text("SELECT c::text FROM (SELECT oid, relname, relacl FROM pg_class ORDER BY oid) c"))
-        )
+        found = list(connection.scalars(text(relations)))
+        for table in connection.scalars(text(ours)).all():
+            found += connection.scalars(text(f"SELECT concat(xmin, ctid, t::text) FROM {table} t"))  # noqa: S608
+        return found
 
 
 @contextmanager
@@ -58,6 +65,19 @@ WRITES = (READS[0], "GRANT SELECT, INSERT, DELETE ON ALL TABLES IN SCHEMA ops TO
 
 
 # Tables
+
+
+NULLS_ARE_DISTINCT = """
+    ALTER TABLE ops.daily_counts DROP CONSTRAINT daily_counts_utc_day_touch_outcome_reason_segment_key,
+        ADD CONSTRAINT daily_counts_utc_day_touch_outcome_reason_segment_key
+        UNIQUE (utc_day, touch, outcome, reason, segment)
+"""
+NOT_PARTITIONED = """
+    CREATE TABLE ops.plain (LIKE ops.delivery_events INCLUDING ALL);
+    DROP TABLE ops.delivery_events;
+    ALTER TABLE ops.plain RENAME TO delivery_events;
+    COMMENT ON TABLE ops.delivery_events IS 'One event; no identifiers. Partitioned by UTC day.'
+"""
 
 
 def _other_check(table: str, column: str, condition: str) -> str:
@@ -86,6 +106,22 @@ def _other_check(table: str, column: str, condition: str) -> str:
         ),
         ("ALTER TABLE ops.verdicts DROP CONSTRAINT verdicts_utc_day_signal_touch_key", "verdicts"),
         ("ALTER TABLE ops.verdicts DROP CONSTRAINT verdicts_pkey", "verdicts"),
+        (_other_check("daily_counts", "events", "events <= 0"), "daily_counts"),
+        (_other_check("intake_batches", "accepted", "rejected >= 0"), "intake_batches"),
+        (_other_check("daily_counts", "segment", "segment !~ '^[a-z][a-z0-9_]{0,39}$'"), "daily_counts"),
+        (_other_check("delivered_totals", "touch", "touch NOT IN ('first', 'second', 'both')"), "delivered_totals"),
+        (_other_check("daily_counts", "events", "events >= 0 OR touch IS NULL"), "daily_counts"),
+        (NULLS_ARE_DISTINCT, "daily_counts"),
+        (
+            "ALTER TABLE ops.verdicts DROP CONSTRAINT verdicts_pkey, ADD PRIMARY KEY (position, utc_day)",
+            "verdicts",
+        ),
+        ("ALTER TABLE ops.verdicts ADD FOREIGN KEY (utc_day, position) REFERENCES ops.verdicts", "verdicts"),
+        ("ALTER TABLE ops.verdicts RENAME COLUMN bound TO bounds", "verdicts"),
+        ("COMMENT ON COLUMN ops.verdicts.position IS 'something else'", "verdicts"),
+        ("DROP TABLE ops.delivery_events_default", "delivery_events"),
+        ("ALTER TABLE ops.delivery_events DETACH PARTITION ops.delivery_events_default", "delivery_events"),
+        (NOT_PARTITIONED, "delivery_events"),
         ("CREATE INDEX by_status ON ops.verdicts (status)", "verdicts"),
         ("CREATE UNIQUE INDEX by_computed ON ops.verdicts (computed_at)", "verdicts"),
     ],
@@ -106,6 +142,23 @@ def test_every_table_that_differs_is_named_and_every_difference_counted(database
         "CREATE INDEX by_day ON ops.daily_counts (utc_day)",
     )
     _refused(lambda: verify_tables(database.engine), Reason.DRIFT, tables=("daily_counts", "verdicts"), differences=3)
+
+
+@pytest.mark.parametrize("condition", ["((events) >= (0))", "0 + events::bigint >= 0"])
+def test_the_same_check_in_other_brackets_is_no_drift_and_another_sum_is(database: Database, condition: str) -> None:
+    _execute(database, _other_check("daily_counts", "events", condition))
+    if "+" in condition:
+        _refused(lambda: verify_tables(database.engine), Reason.DRIFT, tables=("daily_counts",), differences=1)
+    else:
+        assert verify_tables(database.engine).tables == 7
+
+
+def test_a_lost_default_partition_does_not_keep_the_days_from_getting_theirs(database: Database) -> None:
+    day = f"ops.delivery_events_{TODAY:%Y%m%d}"
+    _execute(database, "DROP TABLE ops.delivery_events_default", f"DROP TABLE {day}")
+    assert apply_migrations(database.engine).applied == 0
+    with database.engine.connect() as connection:
+        assert connection.scalar(text("SELECT to_regclass(:day)::text"), {"day": day}) == day
 
 
 def test_what_is_not_ours_may_be_anything(database: Database) -> None:
@@ -161,7 +214,14 @@ def test_a_role_with_what_the_pipeline_needs_has_neither_too_little_nor_too_much
         assert (str(found.access), found.warnings, found.partitions_until) == ("read_write", (), None)
         _execute(database, "GRANT SELECT ON app.users TO somebody")
         assert verify_deployment().warnings == (Reason.EXCESS_PRIVILEGE,)
-        _execute(database, "REVOKE SELECT ON app.users FROM somebody", "ALTER ROLE somebody CREATEROLE")
+        # One column of it is too much already.
+        _execute(
+            database, "REVOKE SELECT ON app.users FROM somebody", "GRANT SELECT (phone) ON app.users TO somebody"
+        )
+        assert verify_deployment().warnings == (Reason.EXCESS_PRIVILEGE,)
+        _execute(database, "REVOKE SELECT (phone) ON app.users FROM somebody")
+        assert verify_deployment().warnings == ()
+        _execute(database, "ALTER ROLE somebody CREATEROLE")
         assert verify_deployment().warnings == (Reason.EXCESS_PRIVILEGE,)
 
 
@@ -225,6 +285,44 @@ def test_a_coming_day_without_a_partition_is_said_in_time(
     _refused(verified, Reason.MISSING_PARTITIONS, days=2, first_day=TODAY + timedelta(days=3))
 
 
+def test_partitions_are_of_no_concern_where_the_events_are_somewhere_else(
+    database: Database, verified: Callable[[], Deployment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _execute(
+        database,
+        "CREATE VIEW public.my_events AS SELECT * FROM ops.delivery_events",
+        f"DROP TABLE ops.delivery_events_{TODAY + timedelta(days=1):%Y%m%d}",
+    )
+    _refused(verified, Reason.MISSING_PARTITIONS, days=1, first_day=TODAY + timedelta(days=1))
+    monkeypatch.setenv("OPS_EVENTS_RELATION", "public.my_events")
+    assert verified().partitions_until is None
+
+
+@pytest.mark.parametrize(
+    ("relation", "reason"),
+    [
+        ("public.no_such", Reason.EVENTS_RELATION_MISSING),
+        ("public.my_events; DROP TABLE ops.verdicts", Reason.EVENTS_RELATION_MISSING),
+        ("public.my_events", Reason.EVENTS_RELATION_INVALID),
+    ],
+)
+def test_an_events_relation_that_cannot_be_used_is_told_from_one_that_is_missing(
+    database: Database,
+    verified: Callable[[], Deployment],
+    monkeypatch: pytest.MonkeyPatch,
+    relation: str,
+    reason: Reason,
+) -> None:
+    _execute(
+        database, "CREATE VIEW public.my_events AS SELECT touch, outcome, reason, segment FROM ops.delivery_events"
+    )
+    monkeypatch.setenv("OPS_EVENTS_RELATION", relation)
+    with pytest.raises(OpsError) as caught:
+        verified()
+    assert caught.value.reason is reason
+    assert verify_tables(database.engine).tables == 7
+
+
 def test_a_day_whose_events_already_lie_in_the_default_partition_is_not_asked_for(
     database: Database, verified: Callable[[], Deployment]
 ) -> None:
@@ -269,6 +367,63 @@ def _answering(answer: bytes | None) -> Iterator[str]:
         yield f"postgresql://ops:s3cr3t@127.0.0.1:{server.getsockname()[1]}/ops"
         for client in clients:
             client.close()
+
+
+@pytest.mark.parametrize(
+    ("role", "name", "cause"),
+    [("s3cr3t", "postgres", Cause.AUTH), ("postgres", "s3cr3t", Cause.DATABASE_MISSING)],
+)
+def test_a_role_or_a_database_that_is_not_there_has_a_cause_of_its_own(
+    server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, role: str, name: str, cause: Cause
+) -> None:
+    monkeypatch.setenv("OPS_POSTGRES_DSN", server.dsn(name, role))
+    _refused(verify_deployment, Reason.DB_CONNECT_FAILED, cause=cause)
+
+
+@contextmanager
+def _asks_for_a_password(database: Database, dsn: str) -> Iterator[None]:
+    """Let the server ask for a password where this DSN leads, for the time being."""
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
+        found = connection.execute("SHOW hba_file").fetchone()
+        assert found is not None
+        rules = Path(found[0])
+        try:
+            before = rules.read_text()
+            rules.write_text(f"local all somebody scram-sha-256\n{before}")
+        except OSError:
+            pytest.skip("another user's server")
+        try:
+            _reload(connection, dsn, is_asked=True)
+            yield
+        finally:
+            rules.write_text(before)
+            _reload(connection, dsn, is_asked=False)
+
+
+def _reload(connection: psycopg.Connection, dsn: str, *, is_asked: bool) -> None:
+    """Let the server read its rules again, and wait until it has."""
+    connection.execute("SELECT pg_reload_conf()")
+    for _ in range(1000):
+        try:
+            psycopg.connect(dsn).close()
+        except psycopg.OperationalError:
+            if is_asked:
+                return
+        else:
+            if not is_asked:
+                return
+        connection.execute("SELECT pg_sleep(0.01)")
+    raise AssertionError("the server does not reload")
+
+
+def test_a_wrong_password_is_called_one(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    grants = (*READS, "ALTER ROLE somebody PASSWORD 'right'")
+    with _role(database, *grants) as dsn, _asks_for_a_password(database, dsn):
+        for password in (":s3cr3t", ""):
+            monkeypatch.setenv("OPS_POSTGRES_DSN", dsn.replace("somebody@", f"somebody{password}@"))
+            _refused(verify_deployment, Reason.DB_CONNECT_FAILED, cause=Cause.AUTH)
+        monkeypatch.setenv("OPS_POSTGRES_DSN", dsn.replace("somebody@", "somebody:right@"))
+        assert verify_deployment().ops.tables == 7
 
 
 def test_a_server_without_tls_where_tls_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
