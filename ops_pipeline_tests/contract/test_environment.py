@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from ops_pipeline.contract import environment
@@ -20,6 +23,24 @@ from ops_pipeline.contract.reasons import Reason
 
 DSN = "postgresql://ops:s3cr3t@db.example:5432/ops?sslmode=require"
 LOCAL = "postgresql://ops@localhost/ops"
+LIBPQ = ("PGPASSWORD", "PGPASSFILE", "PGSSLCERT", "PGSSLMODE", "PGSERVICE", "OPS_ALLOW_NO_TLS")
+NO_TLS_MODES = ("disable", "allow", "prefer", "REQUIRE", "required", "verify", "verify_full", "true", "1")
+NO_YES = ("yes", "true", "True", "on", "y", "2", "01", "1.0", "11", "-1", "\u0661", "\u00b9", "1 1")
+LIKE_LOCAL = (
+    "localhost.example",
+    "db.localhost",
+    "localhost,db.example",
+    "db.example,localhost",
+    "127.0.0.1.example",
+    "127.0.0.1,203.0.113.7",
+    "127.0.0.10",
+    "203.0.113.7",
+    "10.0.0.1",
+    "[2001:db8::1]",
+    "[::11]",
+    "db.example%2Fvar%2Frun",
+    "db%40localhost",
+)
 
 environs = st.dictionaries(st.sampled_from([name.value for name in Name]), st.one_of(st.just(DSN), st.text()))
 
@@ -133,6 +154,26 @@ def no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         ("postgresql://[::1]/ops", {}),
         ("postgresql://ops@/ops?host=/var/run/postgresql", {}),
         ("postgresql:///ops?host=%2Fvar%2Frun%2Fpostgresql", {}),
+        ("postgresql:///ops?host=%2fvar%2frun%2fpostgresql", {}),
+        ("postgresql:///ops?host=/tmp&sslmode=disable", {}),
+        ("postgresql:///ops?host=@ops", {}),
+        ("postgresql://ops@%2Fvar%2Frun%2Fpostgresql/ops", {}),
+        ("postgresql://ops@%2Fvar%2Frun%2Fpostgresql:5433/ops", {}),
+        ("postgresql://ops:s3cr3t@localhost:5433/ops?sslmode=disable", {}),
+        ("postgresql://[::1]:5433/ops", {}),
+        ("postgresql:///ops?host=localhost", {}),
+        ("postgresql:///ops?host=127.0.0.1&port=5433", {}),
+        # The last of two counts, as for libpq.
+        ("postgresql://db.example/ops?host=localhost", {}),
+        ("postgresql:///ops?host=db.example&host=localhost", {}),
+        ("postgresql://ops:s3cr3t@db.example/ops?sslmode=disable&sslmode=require", {}),
+        # What the DSN itself says counts more than libpq's variables.
+        (DSN, {"PGSSLMODE": "disable", "PGPASSWORD": ""}),
+        ("postgresql://ops@db.example/ops", {"PGPASSWORD": "s3cr3t", "PGSSLMODE": "require"}),
+        ("postgresql://db.example/ops?sslmode=verify-full", {"PGSSLCERT": "/run/secrets/ops.crt"}),
+        ("postgresql://ops:s3cr3t@db.example/ops?sslmode=disable", {"OPS_ALLOW_NO_TLS": "1"}),
+        ("postgresql://ops:s3cr3t@db.example/ops", {"OPS_ALLOW_NO_TLS": " 1\n"}),
+        ("postgresql://ops@db.example/ops", {"OPS_ALLOW_NO_TLS": "1", "PGPASSFILE": "/run/secrets/pgpass"}),
     ],
 )
 def test_a_dsn_of_this_machine_or_one_with_password_and_tls_is_protected(dsn: str, environ: dict[str, str]) -> None:
@@ -155,6 +196,25 @@ def test_a_dsn_of_this_machine_or_one_with_password_and_tls_is_protected(dsn: st
         ("postgresql://ops@db.example/ops", {"OPS_ALLOW_NO_TLS": "1"}),
         ("postgresql://ops:s3cr3t@localhost.example/ops", {}),
         ("postgresql://ops:s3cr3t@localhost/ops?host=db.example", {}),
+        ("postgresql:///ops?host=localhost&host=db.example&password=s3cr3t", {}),
+        ("postgresql://ops:s3cr3t@db.example/ops?sslmode=require&sslmode=disable", {}),
+        *((f"postgresql://ops:s3cr3t@db.example/ops?sslmode={mode}", {}) for mode in NO_TLS_MODES),
+        *(("postgresql://ops:s3cr3t@db.example/ops", {"PGSSLMODE": mode}) for mode in NO_TLS_MODES),
+        ("postgresql://ops:s3cr3t@db.example/ops?sslmode=prefer", {"PGSSLMODE": "verify-full"}),
+        # Only 1 is yes, and it is about TLS alone.
+        *(("postgresql://ops:s3cr3t@db.example/ops", {"OPS_ALLOW_NO_TLS": word}) for word in NO_YES),
+        ("postgresql://ops@db.example/ops?sslmode=require", {"OPS_ALLOW_NO_TLS": "1"}),
+        ("postgresql:///ops?host=db.example", {"OPS_ALLOW_NO_TLS": "1"}),
+        # A name is no password, and neither is an empty variable.
+        ("postgresql://s3cr3t@db.example/ops?sslmode=require", {"PGUSER": "s3cr3t"}),
+        ("postgresql://ops@db.example/ops?sslmode=require", {"PGPASSWORD": "", "PGPASSFILE": "", "PGSSLCERT": ""}),
+        ("postgresql://ops@db.example/ops?sslmode=require&passfile=&sslcert=", {}),
+        ("postgresql://ops@db.example/ops?sslmode=require&sslrootcert=system", {}),
+        ("postgresql://ops@db.example/ops?sslmode=require", {"PGSERVICE": "", "PGSERVICEFILE": "/etc/pg_service"}),
+        # What only begins or ends like this machine.
+        *((f"postgresql://ops:s3cr3t@{host}/ops", {}) for host in LIKE_LOCAL),
+        *((f"postgresql://ops:s3cr3t@/ops?host={host}", {}) for host in LIKE_LOCAL),
+        *((f"postgresql://{host}/ops?sslmode=require", {}) for host in LIKE_LOCAL),
     ],
 )
 def test_a_dsn_of_another_machine_without_password_or_tls_is_invalid_by_its_name(
@@ -169,6 +229,54 @@ def test_a_password_file_in_the_home_folder_is_a_password(no_home: Path) -> None
     assert not environment.is_protected_dsn(dsn, {})
     (no_home / ".pgpass").write_text("db.example:5432:ops:ops:s3cr3t")
     assert environment.is_protected_dsn(dsn, {})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pgpass",
+        ".pgpass.bak",
+        "pgpass.conf",
+        ".pg_service.conf",
+        ".netrc",
+        ".postgresql/postgresql.crt",
+        ".postgresql/postgresql.key",
+        ".postgresql/root.crt",
+        ".psqlrc",
+        ".env",
+    ],
+)
+def test_nothing_else_in_the_home_folder_counts(no_home: Path, name: str) -> None:
+    (no_home / name).parent.mkdir(exist_ok=True)
+    (no_home / name).write_text("db.example:5432:ops:ops:s3cr3t")
+    assert not environment.is_protected_dsn("postgresql://ops@db.example/ops?sslmode=require", {})
+    assert not environment.is_protected_dsn("postgresql://ops:s3cr3t@db.example/ops", {})
+
+
+def test_a_password_file_in_the_home_folder_does_not_replace_tls(no_home: Path) -> None:
+    (no_home / ".pgpass").write_text("db.example:5432:ops:ops:s3cr3t")
+    for dsn in ("postgresql://ops@db.example/ops", "postgresql://ops@db.example/ops?sslmode=prefer"):
+        assert not environment.is_protected_dsn(dsn, {})
+        assert environment.is_protected_dsn(dsn, {"OPS_ALLOW_NO_TLS": "1"})
+
+
+@pytest.mark.parametrize("home", ["/no/such/folder", ""])
+def test_where_there_is_no_home_folder_nothing_is_in_it(monkeypatch: pytest.MonkeyPatch, home: str) -> None:
+    monkeypatch.setenv("HOME", home)
+    assert not environment.is_protected_dsn("postgresql://ops@no-such-host.invalid/ops?sslmode=disable", {})
+    assert environment.is_protected_dsn(DSN, {})
+
+
+@pytest.mark.usefixtures("no_home")
+def test_every_dsn_is_held_to_the_same_and_named_by_itself() -> None:
+    for name in DSNS:
+        others = {other.value: LOCAL for other in DSNS if other is not name}
+        unprotected = {**others, name.value: "postgresql://ops:s3cr3t@db.example/ops"}
+        assert environment.invalid_names(unprotected) == (name,)
+        with pytest.raises(OpsError) as caught:
+            environment.check_production(unprotected)
+        assert (caught.value.reason, caught.value.fields) == (Reason.INVALID_ENV, {"invalid": (name,)})
+        assert environment.check_production({**unprotected, "OPS_ALLOW_NO_TLS": "1"}) == len(REQUIRED)
 
 
 def test_production_is_checked_as_a_whole(tmp_path: Path) -> None:
@@ -234,6 +342,94 @@ def test_no_text_at_all_is_more_than_implausible(dsn: str) -> None:
     assert environment.is_plausible_dsn(dsn) in (True, False)
     environ = {"OPS_EVENTS_DSN": dsn, "OPS_FIRST_DAY": dsn}
     assert set(environment.invalid_names(environ)) <= {Name.OPS_EVENTS_DSN, Name.OPS_FIRST_DAY}
+
+
+# What libpq, which takes a DSN apart in the end, makes of it
+
+named = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1, max_size=20)
+HOSTS = ("db.example", "localhost", "203.0.113.7", "[2001:db8::1]", "[::1]", "%2Fvar%2Frun%2Fpostgresql")
+schemes = st.sampled_from(["postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg2"])
+
+
+def _as_libpq_reads_it(dsn: str) -> Mapping[str, object]:
+    return conninfo_to_dict(re.sub(r"(?i)^(postgres|postgresql)(\+psycopg2?)?:", "postgresql:", dsn))
+
+
+@given(schemes, named, named, st.sampled_from(HOSTS), st.one_of(st.none(), st.integers(1, 65535)), named)
+def test_a_dsn_of_any_user_password_and_database_is_plausible_if_they_are_percent_encoded(
+    scheme: str, user: str, password: str, host: str, port: int | None, database: str
+) -> None:
+    where = host if port is None else f"{host}:{port}"
+    dsn = f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{where}/{quote(database, safe='')}"
+    assert environment.is_plausible_dsn(dsn)
+    assert environment.is_protected_dsn(f"{dsn}?sslmode=require", {})
+    assert environment.is_protected_dsn(dsn, {}) is (host in ("localhost", "[::1]", "%2Fvar%2Frun%2Fpostgresql"))
+    found = _as_libpq_reads_it(dsn)
+    assert (found["user"], found["password"], found["dbname"]) == (user, password, database)
+    assert found["host"] == unquote(host.strip("[]"))
+    assert found.get("port") == (None if port is None else str(port))
+
+
+BEYOND_A_GLANCE = (
+    "invalid percent-encoded token",
+    "forbidden value %00",
+    "invalid URI query parameter",
+    "unexpected spaces found",
+    'missing key/value separator "="',
+    'extra key/value separator "="',
+    "IPv6 host address may not be empty",
+)
+"""What libpq alone finds, when it connects: escapes, parameters that there are none of, an address of nothing."""
+
+parts_of_a_dsn = st.one_of(
+    st.sampled_from(
+        [
+            *("postgres://", "postgresql://", "postgresql+psycopg://", "mysql://", "'", "ops", "s3cr3t", ":", "@"),
+            *(
+                *HOSTS,
+                ":5432",
+                ":0",
+                ":65536",
+                ":x",
+                "/",
+                "/ops",
+                "?",
+                "&",
+                "=",
+                "sslmode=require",
+                "host=db.example",
+            ),
+            *("host=", "port=5432", "%40", "%zz", "%00", "%", "#", "[", "]", "[]", ",", " ", "\n", "ä", "x=1"),
+        ]
+    ),
+    st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=3),
+)
+
+
+@given(
+    st.one_of(
+        st.lists(parts_of_a_dsn, max_size=10).map("".join),
+        st.lists(parts_of_a_dsn, max_size=8).map(lambda parts: "postgresql://" + "".join(parts)),
+        st.lists(parts_of_a_dsn, max_size=4).map(lambda parts: "postgresql://ops@db.example/ops" + "".join(parts)),
+    )
+)
+def test_what_is_plausible_is_what_libpq_reads_a_database_and_a_host_from(dsn: str) -> None:
+    if not environment.is_plausible_dsn(dsn):
+        return
+    try:
+        found = dict(_as_libpq_reads_it(dsn))
+    except ProgrammingError as error:
+        said = str(error)
+        assert any(complaint in said for complaint in BEYOND_A_GLANCE), said
+        return
+    assert "host" in found
+    assert "dbname" in found
+
+
+@given(st.lists(parts_of_a_dsn, max_size=10).map("".join), st.dictionaries(st.sampled_from(LIBPQ), st.text()))
+def test_no_text_at_all_is_more_than_unprotected(dsn: str, environ: dict[str, str]) -> None:
+    assert environment.is_protected_dsn(dsn, environ) in (True, False)
+    assert environment.is_plausible_dsn(dsn) in (True, False)
 
 
 @pytest.mark.parametrize(

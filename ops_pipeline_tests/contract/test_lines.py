@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
 import subprocess
@@ -367,6 +369,12 @@ def test_what_a_failure_means_to_a_monitoring_system_depends_on_the_tool(capfd: 
         (Measure(Label("rate"), 0.25, critical=0.35, highest=1), "rate=0.2500;;0.3500;0;1"),
         (Measure(Label("rate"), 0.25, critical=0.2, is_lowest=True), "rate=0.2500;;0.2000:;0;"),
         (Measure(Label("rate"), None, critical=0.35), "rate=U;;0.3500;0;"),
+        (Measure(Label("rate"), None, critical=0.2, is_lowest=True), "rate=U;;0.2000:;0;"),
+        (Measure(Label("rate"), 0.25, critical=0.2, is_lowest=True, highest=1.0), "rate=0.2500;;0.2000:;0;1.0000"),
+        (Measure(Label("rate"), None), "rate=U;;;0;"),
+        (Measure(Label("delivered_7d"), 0), "delivered_7d=0;;;0;"),
+        (Measure(Label("rate"), 0.0, critical=0), "rate=0.0000;;0;0;"),
+        (Measure(Label("delivered_7d"), 3, is_lowest=True), "delivered_7d=3;;;0;"),
     ],
 )
 def test_a_figure_reads_as_the_plugin_guidelines_say(measure: Measure, text: str) -> None:
@@ -376,6 +384,129 @@ def test_a_figure_reads_as_the_plugin_guidelines_say(measure: Measure, text: str
 def test_figures_stand_behind_a_bar(capfd: pytest.CaptureFixture[str]) -> None:
     Output(Format.NAGIOS).decide(OK, measures=[Measure(Label("a"), 1), Measure(Label("b"), 2)])
     assert capfd.readouterr().out == "DB_VERIFY OK - status=ok warnings=none | a=1;;;0; b=2;;;0;\n"
+
+
+# What each form prints, for each kind of end
+
+RUN = Line(LineName.OPS_DAILY_WATCHDOG, status=Status.INSUFFICIENT_DATA, reason=Reason.LOW_VOLUME)
+HEALTHY = Line(LineName.OPS_DAILY_WATCHDOG, status=Status.HEALTHY, reason=Reason.WITHIN_LIMITS)
+UNHEALTHY = Line(LineName.OPS_DAILY_WATCHDOG, status=Status.UNHEALTHY, reason=Reason.IDENTITY_LEAK)
+WARNED = Line(LineName.DB_VERIFY, status=Label("ok"), warnings=(Reason.EXCESS_PRIVILEGE,))
+NOT_CONFIGURED = Line(LineName.DB_VERIFY, status=Label("not_configured"), reason=Reason.MISSING_DSN)
+USAGE = Line(LineName.DB_VERIFY, status=Label("fail"), reason=Reason.USAGE)
+FIGURE = Measure(Label("delivered_7d"), 3)
+
+ENDS = [
+    (HEALTHY, ExitCode.OK, NagiosState.OK),
+    (RUN, ExitCode.OK, NagiosState.WARNING),
+    (RUN, ExitCode.NOT_HEALTHY, NagiosState.WARNING),
+    (UNHEALTHY, ExitCode.NOT_HEALTHY, NagiosState.CRITICAL),
+    (OK, ExitCode.OK, NagiosState.OK),
+    (WARNED, ExitCode.OK, NagiosState.WARNING),
+    (NOT_CONFIGURED, ExitCode.OK, NagiosState.UNKNOWN),
+    (FAIL, ExitCode.FAILED, NagiosState.CRITICAL),
+    (USAGE, ExitCode.FAILED, NagiosState.UNKNOWN),
+]
+
+
+@pytest.mark.parametrize("is_quiet", [False, True], ids=["", "quiet"])
+@pytest.mark.parametrize(("line", "exit_code", "state"), ENDS, ids=str)
+def test_each_form_says_what_it_should_and_ends_with_its_own_exit_code(
+    capfd: pytest.CaptureFixture[str], line: Line, exit_code: ExitCode, state: NagiosState, is_quiet: bool
+) -> None:
+    expected = {
+        Format.LINE: (exit_code, [str(STEP), str(line)]),
+        Format.JSON: (exit_code, [STEP.as_json(), line.as_json()]),
+    }
+    for form, (code, lines) in expected.items():
+        output = Output(form, is_quiet=is_quiet, failure=NagiosState.CRITICAL)
+        output.say(STEP)
+        assert output.decide(line, exit_code, [FIGURE]) == code
+        # If quiet: of a success nothing, of anything else what decided it.
+        said = lines[1:] * bool(exit_code) if is_quiet else lines
+        assert capfd.readouterr() == ("".join(f"{one}\n" for one in said), "")
+    # A monitoring system is always told, and told one thing.
+    output = Output(Format.NAGIOS, is_quiet=is_quiet, failure=NagiosState.CRITICAL)
+    output.say(STEP)
+    assert output.decide(line, exit_code, [FIGURE]) == state
+    name, _, fields_of_line = str(line).partition(" ")
+    assert capfd.readouterr() == (f"{name.upper()} {state.name} - {fields_of_line} | delivered_7d=3;;;0;\n", "")
+
+
+def test_a_command_line_that_is_wrong_tells_nothing_of_what_is_watched(capfd: pytest.CaptureFixture[str]) -> None:
+    for failure in NagiosState:
+        assert Output(Format.NAGIOS, failure=failure).decide(USAGE, ExitCode.FAILED) == NagiosState.UNKNOWN
+        assert Output(Format.NAGIOS, failure=failure).decide(FAIL, ExitCode.FAILED) == failure
+    assert [line.split(" ")[1] for line in capfd.readouterr().out.splitlines()][1::2] == [
+        "OK",
+        "WARNING",
+        "CRITICAL",
+        "UNKNOWN",
+    ]
+
+
+def test_states_have_the_exit_codes_of_monitoring_plugins() -> None:
+    assert [(state.name, state.value) for state in NagiosState] == [
+        ("OK", 0),
+        ("WARNING", 1),
+        ("CRITICAL", 2),
+        ("UNKNOWN", 3),
+    ]
+    assert [(code.name, code.value) for code in ExitCode] == [("OK", 0), ("FAILED", 1), ("NOT_HEALTHY", 2)]
+
+
+# label=value[unit];[warn];[crit];[min];[max]: https://www.monitoring-plugins.org/doc/guidelines.html
+_NUMBER = r"-?[0-9]+(?:\.[0-9]+)?"
+PERFDATA = re.compile(rf"[a-z][a-z0-9_]*=(?:U|{_NUMBER});;(?:{_NUMBER}:?)?;0;(?:{_NUMBER})?")
+counts_or_rates = st.one_of(st.integers(0, 10**9), st.floats(0, 1e6))
+measures = st.builds(
+    Measure,
+    labels,
+    st.one_of(st.none(), counts_or_rates),
+    critical=st.one_of(st.none(), counts_or_rates),
+    is_lowest=st.booleans(),
+    highest=st.one_of(st.none(), counts_or_rates),
+)
+
+
+def _alerts(limit: str, value: float) -> bool:
+    """What the guidelines say that a range does: `10` alerts outside 0 to 10, `10:` alerts below 10."""
+    if not limit:
+        return False
+    low, colon, _ = limit.partition(":")
+    return value < float(low) if colon else not 0 <= value <= float(limit)
+
+
+@given(measures)
+def test_every_figure_is_perfdata_and_its_range_alerts_on_the_side_that_is_meant(measure: Measure) -> None:
+    text = str(measure)
+    assert PERFDATA.fullmatch(text), text
+    label, _, rest = text.partition("=")
+    value, warning, critical, lowest, _highest = rest.split(";")
+    assert (label, warning, lowest) == (measure.label, "", "0")
+    assert (value == "U") is (measure.value is None)
+    assert (critical == "") is (measure.critical is None)
+    if measure.value is not None and measure.critical is not None and abs(measure.value - measure.critical) > 1e-4:
+        is_beyond = measure.value < measure.critical if measure.is_lowest else measure.value > measure.critical
+        assert _alerts(critical, measure.value) is is_beyond
+
+
+@given(st.lists(measures, max_size=4))
+def test_behind_the_bar_there_are_figures_only_and_one_bar_at_most(found: list[Measure]) -> None:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert Output(Format.NAGIOS).decide(HEALTHY, measures=found) == NagiosState.OK
+    (line,) = out.getvalue().splitlines()
+    said, *bar = line.split(" | ")
+    assert said == "OPS_DAILY_WATCHDOG OK - status=healthy reason=within_limits"
+    assert bar == ([" ".join(map(str, found))] if found else [])
+    assert line.count("|") == len(bar)
+
+
+def test_figures_are_for_monitoring_systems_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    Output().decide(OK, measures=[FIGURE])
+    Output(Format.JSON).decide(OK, measures=[FIGURE])
+    assert capfd.readouterr().out == f"{OK}\n{OK.as_json()}\n"
 
 
 @pytest.mark.parametrize("kind", [Label, SqlState, RevisionId, VersionNumber])

@@ -15,7 +15,7 @@ from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import HELD_REASONS, SUPPRESSED_REASONS, Outcome, Touch
 from ops_pipeline.health import DayCounts, Thresholds, Verdict, evaluate
 from ops_pipeline.health.metrics import Metrics, delivered_totals, hold_suppression_rates, second_touch_summaries
-from ops_pipeline.report.daily_lines import daily_lines, watchdog_line
+from ops_pipeline.report.daily_lines import daily_lines, measures, watchdog_line
 
 DAY = date(2026, 11, 7)
 
@@ -142,6 +142,46 @@ def test_a_reason_that_is_no_label_is_refused_and_not_repeated(reason: str) -> N
         _printed(days)
 
 
+# What a monitoring system may draw
+
+
+def _measured(days: Sequence[DayCounts], thresholds: Thresholds | None = None) -> dict[str, str]:
+    verdict = evaluate(days, DAY, thresholds or Thresholds())
+    texts = list(map(str, measures(_metrics(days), verdict)))
+    found = {label: rest for label, _, rest in (text.partition("=") for text in texts)}
+    assert len(found) == len(texts), "each figure has a label of its own"
+    return found
+
+
+def test_a_monitoring_system_gets_the_deliveries_of_each_window_and_each_rate_with_its_limit() -> None:
+    assert _measured(DAYS) == {
+        "delivered_1d": "630;;;0;",
+        "delivered_7d": "630;;;0;",
+        "delivered_30d": "630;;;0;",
+        "first_hold_rate": "0.1000;;0.3500;0;",
+        "first_suppression_rate": "0.2000;;0.6000;0;",
+        # The one that must not fall.
+        "first_positive_rate": "0.3317;;0.2000:;0;",
+        "second_hold_rate": "0.2000;;0.3500;0;",
+        "second_suppression_rate": "0.2982;;0.6000;0;",
+        "second_positive_rate": "0.2333;;0.2000:;0;",
+    }
+
+
+def test_a_rate_without_a_denominator_is_unknown_to_a_monitoring_system_and_never_0() -> None:
+    found = _measured([])
+    assert {rest for label, rest in found.items() if label.startswith("delivered_")} == {"0;;;0;"}
+    assert {rest.partition(";")[0] for label, rest in found.items() if label.endswith("_rate")} == {"U"}
+
+
+def test_a_rate_is_drawn_only_where_it_has_a_limit_and_with_the_one_that_is_configured() -> None:
+    found = _measured(DAYS, Thresholds(hold_rate=0.5, suppression_rate=None, failure_rate=0.05, positive_rate=None))
+    assert {label: rest for label, rest in found.items() if label.startswith("first_")} == {
+        "first_hold_rate": "0.1000;;0.5000;0;",
+        "first_failure_rate": "0.0476;;0.0500;0;",
+    }
+
+
 # Whatever the counts are
 
 KEYS = [
@@ -221,6 +261,25 @@ def test_the_snapshot_is_json_with_a_version_and_equals_the_metrics_and_the_verd
     _compare(snapshot["second_touch_summaries"], metrics.second_touch, rates)
     _compare(snapshot["signals"], verdict.signals, ("rate", "expected", "limit", "bound", "sees"))
     assert json.loads(line.as_json()) == {"line": "ops_metrics_snapshot", **snapshot}
+
+
+@given(histories)
+def test_the_figures_for_a_monitoring_system_are_those_of_the_lines(days: list[DayCounts]) -> None:
+    printed = [dict(field.split("=") for field in line.split(" ")[1:]) for line in _printed(days)[:-1]]
+    measured = _measured(days)
+    drawn = {label for label in measured if not label.startswith("delivered_")}
+    for fields in printed:
+        if "delivered_total" in fields:
+            label = f"delivered_{fields['window_days']}d"
+            assert measured[label].partition(";")[0] == fields["delivered_total"]
+        elif "signal" in fields and fields["limit"] != "none":
+            label = f"{fields['touch']}_{fields['signal']}"
+            value, _, critical, lowest, highest = measured[label].split(";")
+            assert value == fields["rate"].replace("none", "U")
+            assert critical == fields["limit"] + (":" if fields["signal"] == "positive_rate" else "")
+            assert (lowest, highest) == ("0", "")
+            drawn.remove(label)
+    assert not drawn
 
 
 @given(histories)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 from collections.abc import Callable, Sequence
@@ -20,6 +21,11 @@ N = len(revisions())
 HEAD = revisions()[-1].revision_id
 DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
+# Password, host, role, database and SQL: nothing that is printed may hold them.
+SECRETS = (
+    r"(?i)s3cr3t|localhost|127\.0\.0\.1|invalid/|postgres\b|somebody|test_[0-9]|\b(select|insert|create|drop) |://"
+)
+
 Run = Callable[..., tuple[int, str]]
 
 
@@ -32,9 +38,16 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
         output = capfd.readouterr()
         assert output.err == ""
         (line,) = output.out.splitlines()
+        assert not re.search(SECRETS, line)
         return code, line
 
     return one
+
+
+def _execute(database: Database, *statements: str) -> None:
+    with database.engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
 
 
 @pytest.fixture
@@ -66,6 +79,60 @@ def test_without_a_database_verify_is_safe_in_ci_and_bootstrap_says_what_is_miss
         1,
         "db_bootstrap status=fail mode=apply_migrations reason=missing_env missing=OPS_POSTGRES_DSN",
     )
+
+
+def test_a_role_that_may_only_read_can_verify_and_not_bootstrap(
+    configured: Database, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(db_bootstrap.main, "apply_migrations")
+    _execute(
+        configured,
+        "DROP ROLE IF EXISTS somebody",
+        "CREATE ROLE somebody LOGIN",
+        "GRANT USAGE ON SCHEMA ops TO somebody",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA ops TO somebody",
+    )
+    try:
+        monkeypatch.setenv("OPS_POSTGRES_DSN", configured.dsn.replace("postgres@", "somebody@"))
+        code, line = run(db_verify.main)
+        assert (code, line.partition("access=")[2]) == (0, "read_only warnings=none")
+        assert run(db_verify.main, "--format=nagios")[0] == 0
+        down = (db_bootstrap.main, "downgrade", "--to=base", "--yes")
+        assert run(*down) == (1, "db_bootstrap status=fail mode=downgrade reason=no_privilege")
+        _execute(configured, "REVOKE SELECT ON ops.verdicts FROM somebody")
+        assert run(db_verify.main) == (1, "db_verify status=fail reason=no_privilege tables=verdicts")
+    finally:
+        _execute(configured, "DROP OWNED BY somebody", "DROP ROLE somebody")
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        ("ALTER TABLE ops.verdicts ADD COLUMN phone text", "drift tables=verdicts differences=1"),
+        ("DROP TABLE ops.verdicts, ops.daily_counts", "missing_tables tables=daily_counts,verdicts"),
+        (
+            "UPDATE ops.applied_revisions SET digest = sha256('') WHERE revision = '0002'",
+            "migration_edited revision=0002",
+        ),
+        ("UPDATE ops.alembic_version SET version_num = '0099'", "unknown_revision"),
+        ("DELETE FROM ops.applied_revisions", f"behind revision={HEAD} pending=0 unrecorded={N}"),
+    ],
+)
+def test_each_fault_has_its_own_line(configured: Database, run: Run, change: str, fields: str) -> None:
+    run(db_bootstrap.main, "apply_migrations")
+    _execute(configured, change)
+    assert run(db_verify.main) == (1, f"db_verify status=fail reason={fields}")
+
+
+@pytest.mark.parametrize("table", ["alembic_version", "applied_revisions", "delivery_events", "daily_counts"])
+def test_a_locked_table_is_no_reason_to_wait(configured: Database, run: Run, table: str) -> None:
+    run(db_bootstrap.main, "apply_migrations")
+    with configured.engine.connect() as other:
+        other.execute(text(f"LOCK ops.{table} IN ACCESS EXCLUSIVE MODE"))
+        # Two of them are only looked up in the catalog, which nobody has locked.
+        line = run(db_verify.main, "--timeout=1")[1]
+    assert re.match("db_verify status=(ok |fail reason=(lock_timeout|db_timeout)$)", line)
+    assert table == "daily_counts" or "status=fail" in line
 
 
 def test_a_database_that_is_behind_says_how_far(configured: Database, run: Run) -> None:
@@ -180,11 +247,19 @@ def test_undoing_revisions_wants_to_be_confirmed(configured: Database, run: Run)
     down = (db_bootstrap.main, "downgrade", "--to=0002")
     assert run(*down) == (1, "db_bootstrap status=fail mode=downgrade reason=not_confirmed")
     assert run(db_verify.main)[0] == 0
+    for target in ("0099", "head", "", "no such revision"):
+        unknown = (db_bootstrap.main, "downgrade", f"--to={target}", "--yes")
+        assert run(*unknown) == (1, "db_bootstrap status=fail mode=downgrade reason=invalid_target")
+    assert run(db_verify.main)[0] == 0
     assert run(*down, "--yes") == (0, f"db_bootstrap status=ok mode=downgrade revision=0002 undone={N - 2}")
     again = (db_bootstrap.main, "downgrade", "--to=0003", "--yes")
     assert run(*again) == (1, "db_bootstrap status=fail mode=downgrade reason=invalid_target")
     base = (db_bootstrap.main, "downgrade", "--to=base", "--yes")
     assert run(*base) == (0, "db_bootstrap status=ok mode=downgrade revision=none undone=2")
+    assert run(db_verify.main) == (1, "db_verify status=fail reason=missing_tables")
+    applied = f"db_bootstrap status=ok mode=apply_migrations applied={N} skipped=0"
+    assert run(db_bootstrap.main, "apply_migrations") == (0, applied)
+    assert run(db_verify.main)[0] == 0
 
 
 def test_dagsters_own_tables_are_made_and_looked_for_where_that_is_asked(
@@ -205,8 +280,11 @@ def test_a_server_that_accepts_and_never_answers_is_given_up(run: Run, monkeypat
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         monkeypatch.setenv("OPS_POSTGRES_DSN", f"postgresql://ops:s3cr3t@127.0.0.1:{silent.getsockname()[1]}/ops")
         assert run(db_verify.main, "--timeout=1") == (1, "db_verify status=fail reason=db_timeout")
-        timed_out = "db_verify status=fail reason=db_connect_failed cause=timeout"
-        assert run(db_verify.main, "--timeout=4") == (1, timed_out)
+        timed_out = "reason=db_connect_failed cause=timeout"
+        assert run(db_verify.main, "--timeout=4") == (1, f"db_verify status=fail {timed_out}")
+        monkeypatch.setenv("OPS_POSTGRES_DSN", f"{os.environ['OPS_POSTGRES_DSN']}?connect_timeout=2")
+        failed = f"db_bootstrap status=fail mode=apply_migrations {timed_out}"
+        assert run(db_bootstrap.main, "apply_migrations") == (1, failed)
 
 
 def test_a_monitoring_system_is_told_of_a_fault_and_of_a_missing_configuration(

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,7 +20,8 @@ from hypothesis import strategies as st
 from ops_pipeline.health import DayCounts, Thresholds, Verdict, evaluate
 from ops_pipeline.health.metrics import Metrics, delivered_totals, hold_suppression_rates, second_touch_summaries
 from ops_pipeline.report.daily_lines import daily_lines
-from ops_pipeline.tools.ops_ci_normalize import _LONGEST, main, proves_insufficient_data
+from ops_pipeline.tools import ops_ci_normalize
+from ops_pipeline.tools.ops_ci_normalize import _LONGEST, _OVERLAP, _lines, main, proves_insufficient_data
 
 DAY = date(2026, 11, 7)
 MODE = "ops_daily mode=strict reason=prod_configured\n"
@@ -133,6 +135,43 @@ def test_a_run_that_succeeded_is_ok(normalize: Normalize) -> None:
         f"{INSUFFICIENT}\nops_daily_watchdog status=healthy reason=within_limits\n",
         f"{INSUFFICIENT}\rops_daily_watchdog status=healthy reason=within_limits\n",
         f"50%\r{INSUFFICIENT}\n",
+        # A carriage return, a blank or another separator of lines inside the line or behind it.
+        INSUFFICIENT.replace(" as_of", "\r as_of"),
+        f"{INSUFFICIENT}\r \n",
+        f"{INSUFFICIENT}\x00\n",
+        *(f"{INSUFFICIENT}{separator}more\n" for separator in "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"),
+        *(f"more{separator}{INSUFFICIENT}\n" for separator in "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"),
+        f"\ufeff{INSUFFICIENT}\n",
+        # The line within another.
+        f"2026-11-07T05:00:00.0000000Z {INSUFFICIENT}\n",
+        f"{INSUFFICIENT} {INSUFFICIENT}\n",
+        f'"{INSUFFICIENT}"\n',
+        f"ops_daily_totals {INSUFFICIENT}\n",
+        f"{INSUFFICIENT}\n# {INSUFFICIENT}\n",
+        f"{INSUFFICIENT}\nthe ops_daily_watchdog said no more\n",
+        # Other spellings and other forms of output.
+        INSUFFICIENT.replace("insufficient", "Insufficient"),
+        INSUFFICIENT.upper(),
+        INSUFFICIENT.replace("status=", "status =").replace("reason=", "reason ="),
+        INSUFFICIENT.replace("=", ":"),
+        INSUFFICIENT.replace(" reason", "  reason"),
+        INSUFFICIENT.replace(" ", "\t"),
+        INSUFFICIENT.replace("status=insufficient_data", "status=insufficient_data,healthy"),
+        INSUFFICIENT.replace("status=insufficient_data", "status=healthy status=insufficient_data"),
+        INSUFFICIENT.replace("ops_daily_watchdog", "ops_daily_watchdog_v2"),
+        '{"line":"ops_daily_watchdog","status":"insufficient_data","reason":"delivered_total_0"}\n',
+        "OPS_DAILY_WATCHDOG WARNING - status=insufficient_data reason=delivered_total_0\n",
+        # Unhealthy anywhere, in whatever text, before or after.
+        f"{INSUFFICIENT}\nunhealthy",
+        f"unhealthy\n{INSUFFICIENT}\n",
+        f"{INSUFFICIENT}\nthe host is notunhealthyatall\n",
+        f'{INSUFFICIENT}\nops_metrics_snapshot {{"status":"unhealthy"}}\n',
+        f"{INSUFFICIENT} reasons=unhealthy\n",
+        f"\xff\x00unhealthy\x00\n{INSUFFICIENT}\n".encode("latin-1"),
+        bytes(range(256)),
+        bytes(range(256)) * 1000,
+        INSUFFICIENT.encode("utf-16"),
+        INSUFFICIENT.encode("utf-32"),
         INSUFFICIENT.replace(" ", "\u00a0"),
         INSUFFICIENT.replace("status", "st\u0430tus"),
         HEALTHY,
@@ -180,6 +219,65 @@ def test_what_started_the_run_is_taken_from_the_environment_of_ci(
     assert _run(*arguments, "--event", "push")[0] == 2
 
 
+def test_an_event_that_is_given_counts_more_than_that_of_ci_even_if_it_is_empty(
+    log_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_path.write_text(NOTHING)
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "schedule")
+    skipped = (2, "ops_ci_normalize status=skip reason=not_schedule")
+    assert _run("--exit-code", 2, "--log-file", log_path, "--event", "") == skipped
+    assert _run("--exit-code", 2, "--log-file", log_path, "--event=push") == skipped
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "push")
+    assert _run("--exit-code", 2, "--log-file", log_path, "--event=schedule")[0] == 0
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 255])
+@pytest.mark.parametrize("environment", [None, ""])
+def test_where_nothing_says_what_started_the_run_its_exit_code_passes_through(
+    log_path: Path, monkeypatch: pytest.MonkeyPatch, environment: str | None, code: int
+) -> None:
+    log_path.write_text(NOTHING)
+    if environment is not None:
+        monkeypatch.setenv("GITHUB_EVENT_NAME", environment)
+    for path in (log_path, log_path.with_name("missing.log")):
+        assert _run("--exit-code", code, "--log-file", path) == (
+            code,
+            "ops_ci_normalize status=skip reason=not_schedule",
+        )
+
+
+def _unreadable(folder: Path) -> Iterator[Path]:
+    """Yield paths that cannot be read, for anybody."""
+    yield folder
+    yield Path()
+    yield folder / ("x" * 5000)
+    yield Path(f"{folder}/" * 1000)
+    loop = folder / "loop"
+    loop.symlink_to(loop)
+    yield loop
+    file = folder / "file"
+    file.write_text(NOTHING)
+    yield file / "ops_daily.log"
+    dangling = folder / "dangling"
+    dangling.symlink_to(folder / "missing")
+    yield dangling
+    if sys.platform == "linux":
+        # Can be opened, and then not read.
+        yield Path("/proc/self/mem")
+    if os.geteuid() != 0:
+        file.chmod(0)
+        yield file
+
+
+def test_a_log_that_cannot_be_read_turns_ok_into_1_and_leaves_2_red(tmp_path: Path) -> None:
+    for path in _unreadable(tmp_path):
+        for code, expected in ((0, 1), (2, 2)):
+            assert _run("--exit-code", code, "--log-file", path, "--event", "schedule") == (
+                expected,
+                "ops_ci_normalize status=fail reason=log_missing",
+            ), path
+
+
 @pytest.mark.parametrize("code", [0, 1, 2, 137])
 def test_a_log_that_is_missing_proves_nothing_and_is_never_ok(tmp_path: Path, code: int) -> None:
     for path in (tmp_path / "missing.log", tmp_path, tmp_path / "no" / "folder.log"):
@@ -215,6 +313,44 @@ def test_what_is_no_exit_code_is_a_usage_error_and_never_0(log_path: Path, code:
     assert _run(f"--exit-code={code}", "--log-file", log_path, "--event", "schedule") == (
         1,
         "ops_ci_normalize status=fail reason=usage option=exit_code",
+    )
+
+
+@pytest.mark.parametrize(
+    "code", [["-1"], ["--", "-1"], [], ["--"], ["256"], ["abc"], [""], ["$?"], ["0", "0"]], ids=str
+)
+def test_an_exit_code_that_got_lost_on_the_way_is_a_usage_error(log_path: Path, code: list[str]) -> None:
+    log_path.write_text(NOTHING)
+    found, line = _run("--event=schedule", "--log-file", log_path, "--exit-code", *code)
+    assert found == 1
+    assert line in {
+        "ops_ci_normalize status=fail reason=usage",
+        "ops_ci_normalize status=fail reason=usage option=exit_code",
+    }
+    # An unset variable in a shell.
+    assert _run("--exit-code", "--log-file", log_path, "--event=schedule") == (
+        1,
+        "ops_ci_normalize status=fail reason=usage option=exit_code",
+    )
+
+
+@pytest.mark.parametrize("code", range(256))
+def test_every_exit_code_there_is_passes_unless_it_is_2_with_proof(normalize: Normalize, code: int) -> None:
+    assert normalize(NOTHING, code)[0] == (0 if code == 2 else code)
+    assert normalize(FEW_REACTIONS, code)[0] == code
+    assert normalize(NOTHING, code, "push")[0] == code
+    assert normalize(NOTHING, f"{code:03}", "push")[0] == code
+
+
+def test_quiet_says_nothing_where_it_ends_with_0(log_path: Path) -> None:
+    log_path.write_text(NOTHING)
+    with _captured() as (out, err):
+        assert main(["--quiet", "--exit-code=2", f"--log-file={log_path}", "--event=schedule"]) == 0
+        assert main(["--quiet", "--exit-code=0", f"--log-file={log_path}", "--event=push"]) == 0
+    assert (out.getvalue(), err.getvalue()) == ("", "")
+    assert _run("--quiet", "--exit-code=2", f"--log-file={log_path}", "--event=push") == (
+        2,
+        "ops_ci_normalize status=skip reason=not_schedule",
     )
 
 
@@ -298,6 +434,106 @@ def test_the_log_of_an_unhealthy_run_stays_red_wherever_it_is_cut(normalize: Nor
     assert normalize(FEW_REACTIONS[:cut])[0] == 2
     assert normalize(LEAK_WITHOUT_TRAFFIC[:other])[0] == 2
     assert normalize(FEW_REACTIONS[cut:] + LEAK_WITHOUT_TRAFFIC[:other])[0] == 2
+
+
+# Real logs, damaged in any way
+
+REAL = tuple(log.encode() for log in (NOTHING, LITTLE, HEALTHY, FEW_REACTIONS, LEAK_WITHOUT_TRAFFIC))
+RED = tuple(log for log in REAL if b"unhealthy" in log)
+TOKENS = (
+    b"unhealthy",
+    b"healthy",
+    b"insufficient_data",
+    b"ops_daily_watchdog",
+    b" status=",
+    b" reason=",
+    b"\n",
+    b"\r",
+    b" ",
+    b"\x00",
+    b"\xff",
+    b"_foo",
+    INSUFFICIENT.encode(),
+    UNHEALTHY.encode(),
+    INSUFFICIENT.encode() + b"\n",
+)
+
+
+@st.composite
+def _damaged(draw: st.DrawFn) -> bytes:
+    """A log of a real run after a few cuts, repeats, insertions, swaps of bytes, and splices with another."""
+    log = draw(st.sampled_from(REAL))
+    for _ in range(draw(st.integers(0, 5))):
+        start = draw(st.integers(0, len(log)))
+        end = draw(st.integers(start, min(len(log), start + 300)))
+        middle = draw(
+            st.one_of(
+                st.just(b""),
+                st.sampled_from(TOKENS),
+                st.binary(max_size=4),
+                st.just(log[start:end] * 2),
+                st.just(log[start:end].swapcase()),
+                st.just(draw(st.sampled_from(REAL))[start:]),
+            )
+        )
+        log = log[:start] + middle + log[end:]
+    return log
+
+
+_INSUFFICIENT_LINE = re.compile(
+    rb"ops_daily_watchdog status=insufficient_data reason=[a-z0-9_.:,+-]+( [a-z][a-z0-9_]*=[a-z0-9_.:,+-]+)*"
+)
+
+
+def _may_be_green(log: bytes) -> bool:
+    """Whether a log proves insufficient data alone, said of its bytes and independently of the code."""
+    watchdog = [line for line in log.split(b"\n") if b"ops_daily_watchdog" in line]
+    return (
+        b"unhealthy" not in log
+        and bool(watchdog)
+        and _INSUFFICIENT_LINE.fullmatch(watchdog[-1].rstrip(b"\r")) is not None
+    )
+
+
+@given(_damaged(), st.sampled_from([0, 1, 2, 3, 255]), st.sampled_from(["schedule", "schedule", "push", ""]))
+def test_however_a_real_log_is_damaged_nothing_unhealthy_or_failed_turns_green(
+    normalize: Normalize, log: bytes, code: int, event: str
+) -> None:
+    found, line = normalize(log, code, event)
+    assert (found == 0) is (code == 0 or (code == 2 and event == "schedule" and _may_be_green(log)))
+    assert found in (0, code)
+    assert ("status=normalized" in line) is (found == 0 and code == 2)
+
+
+@given(st.sampled_from(RED), _damaged(), st.booleans())
+def test_an_unhealthy_run_stays_red_whatever_else_is_in_the_log(
+    normalize: Normalize, red: bytes, other: bytes, is_first: bool
+) -> None:
+    assert normalize(red + other if is_first else other + red)[0] == 2
+
+
+@given(st.sampled_from(REAL[:2]), st.integers(0, 10**6), st.sampled_from(TOKENS))
+def test_one_change_of_the_watchdogs_line_is_seen_to_the_last_byte(
+    normalize: Normalize, log: bytes, at: int, token: bytes
+) -> None:
+    start = log.rindex(b"ops_daily_watchdog")
+    at = start + at % (log.index(b"\n", start) - start + 1)
+    damaged = log[:at] + token + log[at:]
+    assert normalize(damaged)[0] == (0 if _may_be_green(damaged) else 2)
+
+
+@given(_damaged(), st.integers(_OVERLAP + 1, 400))
+def test_in_whatever_pieces_a_log_is_read_nothing_more_turns_green(log: bytes, longest: int) -> None:
+    text = log.decode(errors="replace")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ops_ci_normalize, "_LONGEST", longest)
+        in_pieces = proves_insufficient_data(_lines(io.StringIO(text, newline="\n")))
+    is_proven = proves_insufficient_data(line.rstrip("\r") for line in text.split("\n"))
+    assert is_proven or not in_pieces
+    watchdog = [line for line in text.split("\n") if "ops_daily_watchdog" in line]
+    if all(len(line) < longest - 1 for line in watchdog):
+        # Long lines that are not the watchdog's change nothing.
+        assert in_pieces is is_proven
 
 
 @given(st.binary())

@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops_pipeline.contract.environment import Name
+from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.lines import NagiosState
+from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.tools import events
 from ops_pipeline.tools.cli import TOOLS, commands
+from ops_pipeline.tools.command import Command
 from ops_pipeline.tools.prod_config_contract import main
 
 CANARY = "s3cr3t"
@@ -88,12 +93,37 @@ def test_what_is_missing_is_named(arguments: tuple[str, ...], values: dict[str, 
             "invalid_env invalid=DAGSTER_POSTGRES_DSN,OPS_EVENTS_DSN,OPS_FIRST_DAY,OPS_POSTGRES_DSN",
         ),
         ({"OPS_CONFIG": f"/no/such/{CANARY}"}, "invalid_config"),
+        # Another machine without a password, or without TLS.
+        ({"OPS_POSTGRES_DSN": f"postgresql://{CANARY}@h/d?sslmode=require"}, "invalid_env invalid=OPS_POSTGRES_DSN"),
+        ({"DAGSTER_POSTGRES_DSN": f"postgresql://u:{CANARY}@h/d"}, "invalid_env invalid=DAGSTER_POSTGRES_DSN"),
+        ({"OPS_EVENTS_DSN": f"postgresql://u:{CANARY}@h/d?sslmode=prefer"}, "invalid_env invalid=OPS_EVENTS_DSN"),
+        (
+            {"OPS_EVENTS_DSN": f"postgresql://u:{CANARY}@h/d", "OPS_ALLOW_NO_TLS": "yes"},
+            "invalid_env invalid=OPS_EVENTS_DSN",
+        ),
     ],
 )
 def test_what_cannot_work_is_named_and_not_repeated(
     arguments: tuple[str, ...], changes: dict[str, str], fields: str
 ) -> None:
     assert _run({**BOTH, **changes}, *arguments) == (1, f"{FAIL}{fields}")
+
+
+def test_a_dsn_of_another_machine_without_tls_is_fine_where_that_is_allowed() -> None:
+    without = {**BOTH, "OPS_POSTGRES_DSN": f"postgresql://ops:{CANARY}@db.example/ops"}
+    assert _run(without) == (1, f"{FAIL}invalid_env invalid=OPS_POSTGRES_DSN")
+    assert _run({**without, "OPS_ALLOW_NO_TLS": "1"}) == (0, "prod_config status=ok required=2")
+    local = {"OPS_POSTGRES_DSN": "postgresql://localhost/ops", "DAGSTER_POSTGRES_DSN": "postgresql://[::1]/dagster"}
+    assert _run(local) == (0, "prod_config status=ok required=2")
+
+
+def test_quiet_says_nothing_of_what_is_fine_and_all_of_what_is_not() -> None:
+    for values, arguments in ((BOTH, ()), ({}, ("--mode=ci",))):
+        out = io.StringIO()
+        with _environ(values), contextlib.redirect_stdout(out):
+            assert main([*arguments, "--quiet"]) == 0
+        assert out.getvalue() == ""
+    assert _run({}, "--quiet") == (1, f"{FAIL}missing_env missing=DAGSTER_POSTGRES_DSN,OPS_POSTGRES_DSN")
 
 
 @pytest.mark.parametrize(
@@ -252,6 +282,160 @@ def test_every_tool_is_alike(name: str, capfd: pytest.CaptureFixture[str]) -> No
         flags=re.MULTILINE | re.DOTALL,
     )
     assert max(map(len, text.splitlines())) <= 120
+
+
+def test_what_is_said_to_be_a_tool_is_one_and_each_of_its_commands_has_a_name_of_its_own() -> None:
+    assert {name.split(" ")[0] for name in COMMANDS} == set(TOOLS)
+    assert {"events import", "events sample"} <= set(COMMANDS)
+    assert all(name == command.name for name, command in COMMANDS.items())
+    assert len({command.line for command in COMMANDS.values()}) == len(COMMANDS)
+
+
+def _required(command: Command) -> list[str]:
+    """Return arguments for everything that the command cannot do without."""
+    arguments = []
+    for action in command.parser()._actions:
+        if action.required:
+            arguments += [*action.option_strings[-1:], str(next(iter(action.choices or ()), "0"))]
+    return arguments
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_tool_takes_the_same_forms_of_output(name: str) -> None:
+    command = COMMANDS[name]
+    required = _required(command)
+    for arguments, form, is_quiet in (
+        ([], "line", False),
+        (["--json"], "json", False),
+        (["--format=json"], "json", False),
+        (["--format", "json"], "json", False),
+        (["--format=line"], "line", False),
+        (["--quiet"], "line", True),
+        (["--json", "--quiet"], "json", True),
+        (["--quiet", "--format=json"], "json", True),
+        # The last one counts.
+        (["--json", "--format=line"], "line", False),
+        (["--format=line", "--json"], "json", False),
+    ):
+        for order in ([*arguments, *required], [*required, *arguments]):
+            found = command.parser().parse(order)
+            assert (found.format, found.quiet) == (form, is_quiet), order
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_form_of_monitoring_systems_is_there_only_where_a_failure_means_something_to_them(name: str) -> None:
+    command = COMMANDS[name]
+    arguments = [*_required(command), "--format=nagios"]
+    if command.nagios_failure is not None:
+        assert command.parser().parse(arguments).format == "nagios"
+        return
+    with pytest.raises(OpsError) as caught:
+        command.parser().parse(arguments)
+    assert (caught.value.reason, caught.value.fields) == (Reason.USAGE, {"option": "format"})
+
+
+def _output(run: Callable[[], int]) -> tuple[int, str]:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = run()
+    assert err.getvalue() == ""
+    return code, out.getvalue()
+
+
+WRONG = (
+    [f"--{CANARY}"],
+    [f"--{CANARY}={CANARY}"],
+    [f"-{CANARY}"],
+    ["--quiet", f"--{CANARY}"],
+    [f"--format={CANARY}"],
+    ["--format", CANARY],
+    ["--format"],
+    ["--format="],
+    ["--format=LINE"],
+    [f"--json={CANARY}"],
+    [f"--quiet={CANARY}"],
+    # No abbreviations: what is short for one option today is short for two tomorrow.
+    ["--form=json"],
+    ["--js"],
+    ["--qui"],
+    ["--nagios"],
+    ["--Json"],
+    ["--data-dir"],
+    ["--timeout", CANARY],
+    [f"--\x1b[31m{CANARY}\nops_daily_watchdog"],
+    [f"--\u202e{CANARY}"],
+)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+def test_a_wrong_command_line_is_one_line_and_exit_1_and_is_not_repeated(name: str, wrong: list[str]) -> None:
+    command = COMMANDS[name]
+    # With all that is required, so that nothing else is wrong.
+    for arguments in ([*_required(command), *wrong], [*wrong, *_required(command), f"--{CANARY}"]):
+        code, text = _output(lambda arguments=arguments: command.main(arguments))  # type: ignore[misc]
+        (line,) = text.splitlines()
+        if "--nagios" in arguments and command.nagios_failure is not None:
+            assert code == NagiosState.UNKNOWN
+            assert line.startswith(f"{command.line.upper()} UNKNOWN - status=fail reason=usage")
+        else:
+            assert code == 1
+            assert re.fullmatch(rf"{command.line}\w* status=fail reason=usage( option=[a-z_]+)?", line)
+        assert CANARY not in text
+        assert text.isascii()
+        assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_wrong_command_line_is_answered_in_the_form_that_was_asked_for(name: str) -> None:
+    command = COMMANDS[name]
+    for asked in (["--json"], ["--format=json"], ["--quiet", "--json"]):
+        code, text = _output(lambda asked=asked: command.main([*asked, f"--{CANARY}"]))  # type: ignore[misc]
+        assert code == 1
+        (line,) = text.splitlines()
+        found = json.loads(line)
+        assert (found["line"], found["status"], found["reason"]) == (command.line, "fail", "usage")
+        assert CANARY not in text
+    code, text = _output(lambda: command.main(["--format=nagios", f"--{CANARY}"]))
+    assert CANARY not in text
+    assert len(text.splitlines()) == 1
+    if command.nagios_failure is None:
+        assert code == 1
+        assert text.startswith(f"{command.line} status=fail reason=usage")
+    else:
+        # 1 and 2 would read as a warning and as unhealthy.
+        assert code == 3
+        assert text == f"{command.line.upper()} UNKNOWN - status=fail reason=usage\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@given(typed=st.lists(st.one_of(settable, st.sampled_from(["--json", "--quiet", "0", "-1", "=", ""])), max_size=4))
+def test_whatever_is_typed_beside_an_option_that_there_is_not_is_not_repeated(name: str, typed: list[str]) -> None:
+    # What stands behind -- is no option any more, and help is no mistake.
+    typed = [text for text in typed if text != "--" and not text.startswith(("-h", "--help"))]
+    command = COMMANDS[name]
+    code, text = _output(lambda: command.main([f"--{CANARY}", *(f"{CANARY}{one}" for one in typed), *typed]))
+    assert code == 1
+    (line,) = text.splitlines()
+    assert CANARY not in line
+    if "--json" in typed:
+        line = " ".join(f"{key}={value}" for key, value in json.loads(line).items())
+        assert re.fullmatch(rf"line={command.line} status=fail reason=usage( option=([a-z_]+|None))?", line)
+    else:
+        assert re.fullmatch(rf"{command.line} status=fail reason=usage( option=([a-z_]+|none))?", line)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_exit_0_in_every_form_and_whatever_else_is_missing(name: str) -> None:
+    for arguments in (["--help"], ["-h"], ["--json", "--help"], ["--quiet", "--help"], ["--format=json", "-h"]):
+        code, text = _output(lambda arguments=arguments: COMMANDS[name].main(arguments))  # type: ignore[misc]
+        assert code == 0
+        assert text.startswith(f"usage: ops-pipeline {name} ")
+
+
+@pytest.mark.parametrize("arguments", [[CANARY], [f"--{CANARY}"], ["imports"], ["IMPORT"], [""]])
+def test_events_knows_its_two_commands_and_repeats_no_other(arguments: list[str]) -> None:
+    assert _output(lambda: events.main(arguments)) == (1, "events_import status=fail reason=usage\n")
 
 
 def test_for_a_monitoring_system_there_are_three() -> None:
