@@ -75,7 +75,7 @@ def embedded_server(folder: Path) -> Iterator[EmbeddedServer]:
     # The library wants the parent folder, and keeps a list of the processes that use the server.
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-    if not os.path.isdir(folder):
+    if not os.access(folder, os.W_OK | os.X_OK):
         raise OpsError(Reason.EMBEDDED_FAILED)
     _forget_dead_users(folder / ".handle_pids.json")
     with _signals_deferred():
