@@ -9,6 +9,7 @@ import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,21 @@ from ops_pipeline.contract.vocabulary import (
     SUPPRESSED_REASONS,
     Outcome,
     Reserved,
+    Scope,
 )
 from ops_pipeline.contract.words import is_label
 
-HISTORY_DAYS = 91
-"""Days of counts that a verdict may look back on: thirteen weeks, the longest window and its baseline included."""
+HISTORY_DAYS = 252
+"""Days of counts that a verdict looks back on: the 18 weeks that a baseline may reach, and the 18 weeks by which the
+first of those days is itself judged."""
+COUNTED_DAYS = 91
+"""Days that a run counts if they never were: the longest window, and enough for a first baseline."""
+LIMITED = ("hold_rate", "suppression_rate", "failure_rate", "positive_rate")
+"""What can have a limit."""
+LEARNED = (*LIMITED, "delivered")
+"""What is held against its own history."""
+SHORT_WINDOW_DAYS = 2
+"""The longest window that min_effect is about."""
 
 
 def _is_between(number: object, low: float, high: float) -> bool:
@@ -35,8 +46,44 @@ def _is_between(number: object, low: float, high: float) -> bool:
     return math.isfinite(number) and low < number < high
 
 
+def _is_day(value: object) -> bool:
+    return type(value) is date
+
+
 def _is_whole_between(number: object, low: int, high: int) -> bool:
     return type(number) is int and low <= number <= high
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """Days of a planned event, such as maintenance: left out of baseline and verdict, shown as planned."""
+
+    first: date
+    last: date
+    touch: Scope = Scope.BOTH
+
+    def __post_init__(self) -> None:
+        if not _is_day(self.first) or not _is_day(self.last) or self.first > self.last:
+            raise ValueError("a planned event has a first day and a last day, in this order")
+        object.__setattr__(self, "touch", Scope(self.touch))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A new level that was decided to be right: what came before it is no baseline any more."""
+
+    since: date
+    signal: str
+    touch: Scope = Scope.BOTH
+
+    def __post_init__(self) -> None:
+        if not _is_day(self.since) or self.signal not in LEARNED:
+            raise ValueError("an accepted level has a day and the name of a learned signal")
+        object.__setattr__(self, "touch", Scope(self.touch))
+
+    def covers(self, touch: str, signal: str) -> bool:
+        """Return whether this is about that series."""
+        return self.signal == signal and self.touch in (Scope.BOTH, touch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,32 +91,69 @@ class Thresholds:
     """What the watchdog calls unhealthy. Rates are fractions of 1; raises ValueError for an impossible value."""
 
     hold_rate: float | None = 0.35
-    """Highest acceptable n(held) / n(attempted). None: not judged."""
+    """Highest acceptable n(held) / n(attempted). None (in the file: `"off"`): no limit."""
     suppression_rate: float | None = 0.60
-    """Highest acceptable n(suppressed) / (n(offered) + n(suppressed)). None: not judged."""
+    """Highest acceptable n(suppressed) / (n(offered) + n(suppressed)). None: no limit."""
     failure_rate: float | None = None
-    """Highest acceptable n(failed) / (n(delivered) + n(failed)). None: not judged."""
+    """Highest acceptable n(failed) / (n(delivered) + n(failed)). None: no limit."""
     positive_rate: float | None = 0.20
-    """Lowest acceptable n(acknowledged, positive) / n(delivered). None: not judged."""
+    """Lowest acceptable n(acknowledged, positive) / n(delivered). None: no limit."""
+    first: Mapping[str, float | None] = field(default_factory=dict)
+    """Limits of the first touch, where they are not the common ones."""
+    second: Mapping[str, float | None] = field(default_factory=dict)
+    """Limits of the second touch, where they are not the common ones."""
     window_days: int = 7
     """Days, ending with the day in question, whose counts are held against the limits."""
     confidence: float = 0.999
     """One-sided confidence of the Wilson bound that must lie beyond a limit before it is called unhealthy."""
     power: float = 0.80
     """Chance with which a volume must show a real problem before it counts as enough to judge."""
-    alpha: float = 0.001
-    """Traffic has stopped when so long a silence had at most this probability."""
+    fa_per_year: float = 0.5
+    """False alarms a year that all comparisons with history may cause together."""
+    min_effect: float = 1.5
+    """How many times the expected rate a window of one or two days must have (where low is bad: 1 / that)."""
+    min_effect_week: float = 1.3
+    """The same for windows of a week and longer."""
+    min_events: int = 5
+    """Events that a high rate must at least consist of, or that a low one must at least lack."""
+    max_unusable: float = 0.01
+    """Highest acceptable share of reasons that are no label, not declared, or missing."""
+    planned: tuple[Planned, ...] = ()
+    """Planned events."""
+    accepted: tuple[Accepted, ...] = ()
+    """New levels that were decided to be right."""
 
     def __post_init__(self) -> None:
-        for limit in (self.hold_rate, self.suppression_rate, self.failure_rate, self.positive_rate):
+        for limits in (self.first, self.second):
+            if not isinstance(limits, Mapping) or limits.keys() - set(LIMITED):
+                raise ValueError("a touch has limits of its own for rates only")
+        for limit in (*(getattr(self, name) for name in LIMITED), *self.first.values(), *self.second.values()):
             if limit is not None and not _is_between(limit, 0, 1):
                 raise ValueError("a limit is a fraction between 0 and 1")
         if not _is_whole_between(self.window_days, 1, 35):
             raise ValueError("window_days is a whole number from 1 to 35")
         if not _is_between(self.confidence, 0.5, 1) or not _is_between(self.power, 0.5, 1):
             raise ValueError("confidence and power lie between 0.5 and 1")
-        if not _is_between(self.alpha, 0, 0.5):
-            raise ValueError("alpha lies between 0 and 0.5")
+        if not _is_between(self.fa_per_year, 0, 100):
+            raise ValueError("fa_per_year lies between 0 and 100")
+        if not _is_between(self.min_effect, 1, 100) or not _is_between(self.min_effect_week, 1, 100):
+            raise ValueError("a minimum effect lies between 1 and 100")
+        if not _is_whole_between(self.min_events, 1, 10_000) or not _is_between(self.max_unusable, 0, 1):
+            raise ValueError("min_events is a whole number of at least 1, max_unusable a fraction")
+        if not all(isinstance(one, Planned) for one in self.planned):
+            raise ValueError("a planned event has a first day and a last day, in this order")
+        if not all(isinstance(one, Accepted) for one in self.accepted):
+            raise ValueError("an accepted level has a day and the name of a learned signal")
+
+    def limit(self, touch: str, name: str) -> float | None:
+        """Return the limit of a rate of one touch; None: it has none."""
+        own: Mapping[str, float | None] = getattr(self, touch)
+        common: float | None = getattr(self, name)
+        return own.get(name, common)
+
+    def effect(self, window_days: int) -> float:
+        """Return how many times the expected rate a window of so many days must at least have."""
+        return self.min_effect if window_days <= SHORT_WINDOW_DAYS else self.min_effect_week
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +163,7 @@ class Windows:
     days: tuple[int, ...] = (7, 30)
 
     def __post_init__(self) -> None:
-        if not self.days or not all(_is_whole_between(days, 2, HISTORY_DAYS - 1) for days in self.days):
+        if not self.days or not all(_is_whole_between(days, 2, COUNTED_DAYS - 1) for days in self.days):
             raise ValueError("windows are whole numbers of days from 2 to 90")
         if list(self.days) != sorted(set(self.days)):
             raise ValueError("windows are listed once each, shortest first")
@@ -137,6 +221,7 @@ class Config:
     privacy: Privacy = field(default_factory=Privacy)
 
 
+_TABLES: Mapping[str, type] = {"planned": Planned, "accepted": Accepted}
 SECTIONS = {"thresholds": Thresholds, "windows": Windows, "taxonomy": Taxonomy, "privacy": Privacy}
 
 
@@ -156,7 +241,19 @@ def _section(cls: type, values: object) -> Any:
         raise ValueError("unknown key")
     if any(isinstance(value, list) and len(set(map(str, value))) != len(value) for value in values.values()):
         raise ValueError("a list names something twice")
-    return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    return cls(**{key: _value(key, value) for key, value in values.items()})
+
+
+def _value(key: str, value: object) -> object:
+    if key in LIMITED and value == "off":
+        return None
+    if key in _TABLES and isinstance(value, list):
+        return tuple(_section(_TABLES[key], item) for item in value)
+    if isinstance(value, list):
+        return tuple(value)
+    if isinstance(value, Mapping):
+        return {name: _value(name, item) for name, item in value.items()}
+    return value
 
 
 def load_config(path: Path) -> Config:

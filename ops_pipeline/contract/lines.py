@@ -71,6 +71,15 @@ class LineName(StrEnum):
     PROD_CONFIG = "prod_config"
     PROD_VERIFY = "prod_verify"
     UI = "ui"
+    WATCHDOG_EXPLAIN = "watchdog_explain"
+    WATCHDOG_EXPLAIN_LIMIT = "watchdog_explain_limit"
+    WATCHDOG_EXPLAIN_REASONS = "watchdog_explain_reasons"
+    WATCHDOG_EXPLAIN_SIGNAL = "watchdog_explain_signal"
+    WATCHDOG_EXPLAIN_WINDOW = "watchdog_explain_window"
+    WATCHDOG_REPLAY = "watchdog_replay"
+    WATCHDOG_REPLAY_DAYS = "watchdog_replay_days"
+    WATCHDOG_REPLAY_DIFFERENCE = "watchdog_replay_difference"
+    WATCHDOG_REPLAY_EPISODE = "watchdog_replay_episode"
 
 
 def _plain(value: object) -> object:

@@ -25,7 +25,7 @@ class Reason(StrEnum):
     # What the watchdog decides.
     WITHIN_LIMITS = (
         "within_limits",
-        "At least one rate could be judged, and nothing lies beyond its limit.",
+        "At least one rate could be judged, and nothing is beyond its limit or unlike earlier weeks.",
         "Nothing to do.",
     )
     WITHIN_LIMIT = (
@@ -63,6 +63,56 @@ class Reason(StrEnum):
         "Positive acknowledgements per delivery lie below their limit, whatever chance could explain.",
         "Compare with what was sent and to whom lately; remember that reactions come later than deliveries.",
     )
+    HOLD_RATE_HIGH = (
+        "hold_rate_high",
+        "More was held than earlier weeks explain: critical= is the rate from which that is said.",
+        "Read held_by= for the reason that dominates; consider rolling back the last deploy.",
+    )
+    SUPPRESSION_RATE_HIGH = (
+        "suppression_rate_high",
+        "More was suppressed than earlier weeks explain: critical= is the rate from which that is said.",
+        "Read suppressed_by= for the reason that dominates; look at recent changes of eligibility.",
+    )
+    FAILURE_RATE_HIGH = (
+        "failure_rate_high",
+        "More sends failed than earlier weeks explain: critical= is the rate from which that is said.",
+        "Look at the provider's status and at bounces; stop campaigns to old addresses.",
+    )
+    POSITIVE_RATE_LOW = (
+        "positive_rate_low",
+        "Fewer reactions were positive than earlier weeks explain: critical= is the rate from which that is said.",
+        "Compare with what was sent and to whom lately; check that reactions are still recorded.",
+    )
+    DELIVERED_LOW = (
+        "delivered_low",
+        "Fewer messages were delivered than the same weekdays usually bring.",
+        "Check the sender, its queue and its provider; if less was sent on purpose, declare the days as planned.",
+    )
+    FUNNEL_BROKEN = (
+        "funnel_broken",
+        "Counts contradict each other: a step has more events than the one before, or attempts have no outcome.",
+        "Check how the source writes attempted, held, queued and delivered; every rate of this day is in doubt.",
+    )
+    LABELS_UNUSABLE = (
+        "labels_unusable",
+        "Too many reasons are no label, not declared, or missing; they are counted but say nothing.",
+        "Declare new reasons under [taxonomy], or correct what the source writes into reason.",
+    )
+    NOT_A_SEGMENT = (
+        "not_a_segment",
+        "The segment column had too many labels on a day to be a segment; the day was counted without it.",
+        "Make sure that segment holds no identifier; raise privacy.max_segments if it is a real breakdown.",
+    )
+    AS_EXPECTED = (
+        "as_expected",
+        "What was counted is within what earlier weeks lead one to expect.",
+        "Nothing to do.",
+    )
+    PLANNED = (
+        "planned",
+        "Something was planned for this day, so that it is not judged.",
+        "Nothing to do; an identity leak is reported all the same.",
+    )
     DELIVERED_TOTAL_0 = (
         "delivered_total_0",
         "Nothing was delivered in the window, and no earlier traffic says that something should have been.",
@@ -80,8 +130,8 @@ class Reason(StrEnum):
     )
     NO_BASELINE = (
         "no_baseline",
-        "There is too little history to say how much traffic a day should have.",
-        "Wait until two weeks of history have been rolled up.",
+        "There is too little history to say what is usual.",
+        "Wait: deliveries are judged after two weeks, rates after six; limits hold from the first day.",
     )
     TRAFFIC_SEEN = (
         "traffic_seen",
@@ -453,6 +503,11 @@ class Reason(StrEnum):
         "files_missing",
         "What reads event files is not installed.",
         "Install the extra: pip install 'ops-pipeline[files]'.",
+    )
+    REPORT_MISSING = (
+        "report_missing",
+        "What draws the plots of a page is not installed.",
+        "Install the extra: pip install 'ops-pipeline[report]'.",
     )
     PORT_IN_USE = (
         "port_in_use",

@@ -1,7 +1,7 @@
-"""What an event may say: touches, outcomes and reasons.
+"""What an event may say, and what may be said of it: touches, outcomes, reasons; statuses and signals.
 
-Belongs here: the words of the event contract. Does not belong here: what is computed from them (`health`), which
-reasons a deployment declares (`config`).
+Belongs here: the words of the contracts. Does not belong here: what is computed from them (`health`), which reasons a
+deployment declares (`config`).
 """
 
 from __future__ import annotations
@@ -49,6 +49,36 @@ class Reserved(StrEnum):
     """No reason where the contract requires one."""
     NOT_A_SEGMENT = "not_a_segment"
     """A segment column with too many distinct labels on one day: an identifier in disguise."""
+
+
+class Status(StrEnum):
+    """The answer: delivery is healthy, unhealthy, or there is too little data to say."""
+
+    HEALTHY = "healthy"
+    INSUFFICIENT_DATA = "insufficient_data"
+    UNHEALTHY = "unhealthy"
+
+
+class SignalName(StrEnum):
+    """What is watched."""
+
+    IDENTITY_LEAK = "identity_leak"
+    DELIVERED = "delivered"
+    HOLD_RATE = "hold_rate"
+    SUPPRESSION_RATE = "suppression_rate"
+    FAILURE_RATE = "failure_rate"
+    POSITIVE_RATE = "positive_rate"
+    FUNNEL = "funnel"
+    LABELS = "labels"
+
+
+class Change(StrEnum):
+    """What is new on a day: what an alert is sent for."""
+
+    NONE = "none"
+    OPENED = "opened"
+    WORSENED = "worsened"
+    RECOVERED = "recovered"
 
 
 POSITIVE = "positive"

@@ -8,7 +8,7 @@ from datetime import date
 
 from sqlalchemy import Engine
 
-from ops_pipeline.contract.config import HISTORY_DAYS, Config
+from ops_pipeline.contract.config import COUNTED_DAYS, Config
 from ops_pipeline.contract.days import ONE_DAY, each_day
 from ops_pipeline.events.relation import count_events, find_relation
 from ops_pipeline.store.daily_counts import events_by_day, lock_days, replace_days
@@ -30,8 +30,8 @@ class RolledUp:
 def roll_up_day(
     ops: Engine, events: Engine, relation: str, as_of: date, *, first_day: date, config: Config
 ) -> RolledUp:
-    """Roll up `as_of`, and with it every day that a verdict looks back on and that was never rolled up."""
-    start = max(first_day, as_of - (HISTORY_DAYS - 1) * ONE_DAY)
+    """Roll up `as_of`, and with it every one of the COUNTED_DAYS days up to it that was never rolled up."""
+    start = max(first_day, as_of - (COUNTED_DAYS - 1) * ONE_DAY)
     with reading(ops) as connection:
         known = events_by_day(connection, start, as_of).keys()
     wanted = [day for day in each_day(start, as_of) if day == as_of or day not in known]

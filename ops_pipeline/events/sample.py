@@ -1,6 +1,6 @@
 """Sample traffic for demo and tests: seeded, believable, made up from beginning to end.
 
-Sixty days over both touches with a weekly shape, a quiet week and one incident, written as a file of the event
+Ninety days over both touches with a quiet launch, a weekly shape and one incident, written as a file of the event
 contract with an `event_id` and, like a webhook's log, some lines twice.
 """
 
@@ -17,11 +17,11 @@ from ops_pipeline.contract.days import ONE_DAY, each_day, start_of
 from ops_pipeline.contract.vocabulary import Outcome, Touch
 
 SEED = 20260901
-DAYS = 60
+DAYS = 90
 
-QUIET_DAYS = range(34, 41)
-"""Days before the last one on which there is little traffic."""
-QUIET_LEVEL = 0.1
+QUIET_DAYS = range(80, 90)
+"""Days before the last one on which there is little traffic: the launch."""
+QUIET_LEVEL = 0.02
 INCIDENT_DAYS = range(14, 18)
 """Days before the last one on which most sends of the first touch are held."""
 INCIDENT_HOLD_RATE = 0.8

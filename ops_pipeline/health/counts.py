@@ -25,6 +25,8 @@ class DayCounts:
 
     day: date
     counts: Mapping[CountKey, int]
+    has_wide_segment: bool = False
+    """Whether the segment column had too many labels on this day to be one, so that the day was counted without."""
 
     def __post_init__(self) -> None:
         for (touch, outcome, _reason), events in self.counts.items():

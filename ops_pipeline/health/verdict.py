@@ -4,29 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
 
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Scope
-
-
-class Status(StrEnum):
-    """The answer: delivery is healthy, unhealthy, or there is too little data to say."""
-
-    HEALTHY = "healthy"
-    INSUFFICIENT_DATA = "insufficient_data"
-    UNHEALTHY = "unhealthy"
-
-
-class SignalName(StrEnum):
-    """What is watched."""
-
-    IDENTITY_LEAK = "identity_leak"
-    DELIVERED = "delivered"
-    HOLD_RATE = "hold_rate"
-    SUPPRESSION_RATE = "suppression_rate"
-    FAILURE_RATE = "failure_rate"
-    POSITIVE_RATE = "positive_rate"
+from ops_pipeline.contract.vocabulary import Change, Scope, SignalName, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,20 +18,24 @@ class Signal:
     status: Status
     reason: Reason
     window_days: int
+    """Days, ending with the day in question, that x, n and expected are about."""
     n: int
-    """Trials: the rate's denominator. For `delivered`: days of history. For `identity_leak`: held and disabled."""
+    """Trials: the rate's denominator. For `delivered`: days of history. For the others: events looked at."""
     x: int
-    """Events counted: the rate's numerator, deliveries, or leaks."""
+    """Events counted: the rate's numerator, deliveries, leaks, or events that cannot be right."""
     rate: float | None = None
     """x / n as a fraction of 1, for rates with a denominator."""
     expected: float | None = None
-    """What history leads one to expect: deliveries in the window, for `delivered`."""
+    """What history leads one to expect: the rate, or the deliveries in the window. None: nothing was learned yet."""
+    critical: float | None = None
+    """The rate from which this window would be unhealthy by history; None: none would."""
     limit: float | None = None
     """The configured limit, as a fraction of 1."""
     bound: float | None = None
     """The Wilson bound of the rate that is held against the limit."""
     sees: float | None = None
-    """The multiple of the limit that this volume shows with the configured power; None where none would do."""
+    """The smallest multiple of the expected value that this volume shows with the configured power (while nothing is
+    expected, of the limit); of what is bad when low, the largest. None: no multiple would show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +47,11 @@ class Verdict:
     reason: Reason
     """The worst reason; where nothing is unhealthy, why the whole is healthy or cannot be judged."""
     signals: tuple[Signal, ...]
+    since: date | None = None
+    """First day of the present episode; on the day of the recovery, of the one that ends. None: there is none."""
+    change: Change = Change.NONE
+    was: Status | None = None
+    """What was said of this day before, where late data made it something else."""
 
     @property
     def unhealthy_reasons(self) -> tuple[Reason, ...]:
@@ -78,5 +67,13 @@ WORST_FIRST = (
     Reason.SUPPRESSION_RATE_LIMIT,
     Reason.FAILURE_RATE_LIMIT,
     Reason.POSITIVE_RATE_LIMIT,
+    Reason.HOLD_RATE_HIGH,
+    Reason.SUPPRESSION_RATE_HIGH,
+    Reason.FAILURE_RATE_HIGH,
+    Reason.POSITIVE_RATE_LOW,
+    Reason.DELIVERED_LOW,
+    Reason.FUNNEL_BROKEN,
+    Reason.LABELS_UNUSABLE,
+    Reason.NOT_A_SEGMENT,
 )
 """The fixed priority of unhealthy reasons."""

@@ -3,162 +3,329 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date
-from math import log
+from functools import cached_property
+
+import numpy as np
 
 from ops_pipeline.contract.config import HISTORY_DAYS, Thresholds
 from ops_pipeline.contract.days import ONE_DAY
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import IDENTITY_LEAK, POSITIVE, Outcome, Scope, Touch
-from ops_pipeline.health.counts import DayCounts, WindowCounts, unique_days
-from ops_pipeline.health.metrics import attempted
-from ops_pipeline.health.metrics import rate as ratio
-from ops_pipeline.health.verdict import Signal, SignalName, Status, Verdict
-from ops_pipeline.health.volume import silence
+from ops_pipeline.contract.vocabulary import Outcome, Scope, SignalName, Status
+from ops_pipeline.health.baseline import GAP_DAYS, MIN_DAYS, REACH_DAYS
+from ops_pipeline.health.counts import DayCounts, unique_days
+from ops_pipeline.health.data_quality import Quality, funnel, labels, wide_segments
+from ops_pipeline.health.episodes import phases
+from ops_pipeline.health.history import TOUCHES, Figures, History, Mask, sums
+from ops_pipeline.health.rates import IS_LOW_BAD, RATES, SERIES, RateTests, WindowTest, first_unhealthy
+from ops_pipeline.health.verdict import WORST_FIRST, Signal, Verdict
+from ops_pipeline.health.volume import judge_volume
 from ops_pipeline.health.wilson import lower_bound, upper_bound, visible_above, visible_below
 
 _DEFAULTS = Thresholds()
+FOLLOWED_DAYS = HISTORY_DAYS - REACH_DAYS - GAP_DAYS
+"""Days before the one in question that are judged too, so that baselines and episodes know which were unhealthy."""
 
-_LIMIT_REASONS = {
-    SignalName.HOLD_RATE: Reason.HOLD_RATE_LIMIT,
-    SignalName.SUPPRESSION_RATE: Reason.SUPPRESSION_RATE_LIMIT,
-    SignalName.FAILURE_RATE: Reason.FAILURE_RATE_LIMIT,
-    SignalName.POSITIVE_RATE: Reason.POSITIVE_RATE_LIMIT,
-}
+_LIMIT_REASONS = (
+    Reason.HOLD_RATE_LIMIT,
+    Reason.SUPPRESSION_RATE_LIMIT,
+    Reason.FAILURE_RATE_LIMIT,
+    Reason.POSITIVE_RATE_LIMIT,
+)
+_LEARNED_REASONS = (
+    Reason.HOLD_RATE_HIGH,
+    Reason.SUPPRESSION_RATE_HIGH,
+    Reason.FAILURE_RATE_HIGH,
+    Reason.POSITIVE_RATE_LOW,
+)
 
 
 def evaluate(days: Sequence[DayCounts], as_of: date, thresholds: Thresholds = _DEFAULTS) -> Verdict:
     """Return the verdict for the UTC day `as_of`.
 
-    `days` come in any order; a day that is missing had no events; days after `as_of` do not count. Raises ValueError
-    where a day is given twice.
+    `days` come in any order; a day that is missing had no events; days after `as_of` do not count, nor do days more
+    than HISTORY_DAYS back. Raises ValueError where a day is given twice.
     """
-    by_day = unique_days(days)
-    known = [by_day[day] for day in sorted(by_day) if as_of - HISTORY_DAYS * ONE_DAY < day <= as_of]
-    window = WindowCounts(known, as_of, thresholds.window_days)
-    signals = [_identity_leak(window)]
-    for touch in Touch:
-        signals.append(_delivered(known, as_of, touch, thresholds))
-        signals.extend(_rates(window, touch, thresholds))
-    return _whole(as_of, signals, window.total(Scope.BOTH, Outcome.DELIVERED))
+    return evaluate_range(days, as_of, as_of, thresholds)[0]
 
 
-def _whole(as_of: date, signals: Sequence[Signal], delivered: int) -> Verdict:
-    verdict = Verdict(as_of=as_of, status=Status.HEALTHY, reason=Reason.WITHIN_LIMITS, signals=tuple(signals))
-    if verdict.unhealthy_reasons:
-        return replace(verdict, status=Status.UNHEALTHY, reason=verdict.unhealthy_reasons[0])
-    if delivered == 0:
-        return replace(verdict, status=Status.INSUFFICIENT_DATA, reason=Reason.DELIVERED_TOTAL_0)
-    if not any(signal.name in _LIMIT_REASONS and signal.status is Status.HEALTHY for signal in signals):
-        return replace(verdict, status=Status.INSUFFICIENT_DATA, reason=Reason.LOW_VOLUME)
-    return verdict
+def evaluate_range(
+    days: Sequence[DayCounts], first: date, last: date, thresholds: Thresholds = _DEFAULTS
+) -> list[Verdict]:
+    """Return the verdicts of the UTC days from `first` to `last`, each from the days up to it, as `evaluate` does."""
+    return Judgement(days, first, last, thresholds).verdicts()
 
 
-def _identity_leak(window: WindowCounts) -> Signal:
-    exposed = (Outcome.HELD, Outcome.DISABLED)
-    leaks = sum(window.total(Scope.BOTH, outcome, IDENTITY_LEAK) for outcome in exposed)
-    return Signal(
-        touch=Scope.BOTH,
-        name=SignalName.IDENTITY_LEAK,
-        status=Status.UNHEALTHY if leaks else Status.HEALTHY,
-        reason=Reason.IDENTITY_LEAK if leaks else Reason.NONE_SEEN,
-        window_days=window.window_days,
-        n=sum(window.total(Scope.BOTH, outcome) for outcome in exposed),
-        x=leaks,
-    )
+class Judgement:
+    """What was found for the days from `first` to `last`, and for the ones before that they depend on.
 
+    Every array has the judged days as its last axis.
+    """
 
-def _delivered(known: Sequence[DayCounts], as_of: date, touch: Touch, thresholds: Thresholds) -> Signal:
-    per_day = {
-        day.day: sum(
-            events
-            for (its_touch, outcome, _), events in day.counts.items()
-            if its_touch == touch and outcome == Outcome.DELIVERED
+    def __init__(self, days: Sequence[DayCounts], first: date, last: date, thresholds: Thresholds) -> None:
+        unique_days(days)
+        self.thresholds = thresholds
+        self.history = history = History(days, first - (HISTORY_DAYS - 1) * ONE_DAY, first, last)
+        self._asked = history.position(first)
+        self._judged = np.arange(max(self._asked - FOLLOWED_DAYS, 0), history.size)
+        planned = self._planned()
+        self.rates = RateTests(history, self._judged, planned, thresholds)
+        self.volume = judge_volume(history, planned, thresholds)
+        self.is_planned = planned[:, self._judged]
+        self._shown = next(one for one in self.rates.windows if one.window_days == thresholds.window_days)
+        self._limits = np.array([thresholds.limit(touch, name) or np.nan for touch, name in SERIES])[:, None]
+
+        def of_judged(figures: Figures) -> Figures:
+            return sums(figures, thresholds.window_days).sum(0)[self._judged]
+
+        self._leaks, self._delivered = of_judged(history.leaked), of_judged(history[Outcome.DELIVERED])
+        self._exposed = of_judged(history[Outcome.HELD] + history[Outcome.DISABLED])
+        self._funnel = funnel(history, thresholds.window_days)
+        self._labels = labels(history, thresholds.window_days, thresholds)
+        self._has_wide_segment = wide_segments(history, thresholds.window_days)
+        self._found = self._unhealthy()
+        statuses, reasons = self._whole()
+        self._phases = list(phases(zip(map(history.day, self._judged.tolist()), statuses, reasons, strict=True)))
+        self._statuses, self._reasons = statuses, reasons
+
+    def verdicts(self) -> list[Verdict]:
+        """Return the verdict of each day that was asked for."""
+        return [self._verdict(at) for at in range(self._asked - int(self._judged[0]), len(self._judged))]
+
+    def _planned(self) -> Mask:
+        planned = np.zeros((len(TOUCHES), self.history.size), bool)
+        for event in self.thresholds.planned:
+            for row, touch in enumerate(TOUCHES):
+                if event.touch in (Scope.BOTH, touch):
+                    planned[row] |= self.history.mask(event.first, event.last)
+        return planned
+
+    @cached_property
+    def _bound(self) -> Figures:
+        """The Wilson bound of each rate on the side of its limit, nan without events."""
+        x, n = self._shown.x, np.maximum(self._shown.n, 1)
+        # Late reactions can outnumber deliveries, and held can outnumber attempts that were not all logged.
+        successes = np.minimum(x, n)
+        confidence = self.thresholds.confidence
+        bound = np.where(
+            IS_LOW_BAD[:, None], upper_bound(successes, n, confidence), lower_bound(successes, n, confidence)
         )
-        for day in known
-    }
-    delivering = [day for day, delivered in per_day.items() if delivered]
-    first = min(delivering, default=as_of + ONE_DAY)
-    found = silence(lambda day: per_day.get(day, 0), first, as_of)
-    if not delivering:
-        status, reason = Status.INSUFFICIENT_DATA, Reason.DELIVERED_TOTAL_0
-    elif found.days == 0:
-        status, reason = Status.HEALTHY, Reason.TRAFFIC_SEEN
-    elif found.expected is None:
-        status, reason = Status.INSUFFICIENT_DATA, Reason.NO_BASELINE
-    elif found.log_probability <= log(thresholds.alpha):
-        status, reason = Status.UNHEALTHY, Reason.TRAFFIC_STOPPED
-    else:
-        status, reason = Status.HEALTHY, Reason.QUIET_EXPECTED
-    return Signal(
-        touch=Scope(touch),
-        name=SignalName.DELIVERED,
-        status=status,
-        reason=reason,
-        window_days=max(found.days, 1),
-        n=found.baseline_days,
-        x=per_day.get(as_of, 0),
-        expected=found.expected,
-    )
+        return np.where(self._shown.n > 0, bound, np.nan)
 
+    @cached_property
+    def _visible(self) -> Figures:
+        """The rate that the volume would have shown to lie beyond the limit, nan where none."""
+        given = (self._limits, self._shown.n, self.thresholds.confidence, self.thresholds.power)
+        return np.where(IS_LOW_BAD[:, None], visible_below(*given), visible_above(*given))
 
-def _rates(window: WindowCounts, touch: Touch, thresholds: Thresholds) -> list[Signal]:
-    def n(outcome: Outcome, reason: str | None = None) -> int:
-        return window.total(touch, outcome, reason)
+    @cached_property
+    def _is_beyond_limit(self) -> Mask:
+        low = IS_LOW_BAD[:, None]
+        return np.where(low, self._bound < self._limits, self._bound > self._limits)
 
-    held, suppressed, failed = n(Outcome.HELD), n(Outcome.SUPPRESSED), n(Outcome.FAILED)
-    delivered = n(Outcome.DELIVERED)
-    candidates = (
-        (SignalName.HOLD_RATE, held, attempted(window, touch)[0], thresholds.hold_rate),
-        (
-            SignalName.SUPPRESSION_RATE,
-            suppressed,
-            n(Outcome.OFFERED) + suppressed,
-            thresholds.suppression_rate,
-        ),
-        (SignalName.FAILURE_RATE, failed, delivered + failed, thresholds.failure_rate),
-        (SignalName.POSITIVE_RATE, n(Outcome.ACKNOWLEDGED, POSITIVE), delivered, thresholds.positive_rate),
-    )
-    return [
-        _against_limit(Scope(touch), name, x, trials, limit, thresholds)
-        for name, x, trials, limit in candidates
-        if limit is not None
-    ]
+    @cached_property
+    def _sees(self) -> Figures:
+        """The multiple of the expected rate that some window would have shown; nan: none, or nothing is expected."""
+        seen = np.array([window.sees for window in self.rates.windows])
+        smallest: Figures = np.fmin.reduce(seen)
+        largest: Figures = np.fmax.reduce(seen)
+        return np.where(IS_LOW_BAD[:, None], largest, smallest)
 
+    @cached_property
+    def _has_baseline(self) -> Mask:
+        return self.rates.baseline.days.reshape(self._shown.x.shape) >= MIN_DAYS
 
-def _against_limit(touch: Scope, name: SignalName, x: int, n: int, limit: float, thresholds: Thresholds) -> Signal:
-    bad_is_low = name is SignalName.POSITIVE_RATE
-    bound = visible = None
-    status, reason = Status.INSUFFICIENT_DATA, Reason.NO_EVENTS
-    if n:
-        # Late acknowledgements can outnumber deliveries, and held can outnumber attempts that were not all logged.
-        successes = min(x, n)
-        if bad_is_low:
-            bound = upper_bound(successes, n, thresholds.confidence)
-            visible = visible_below(limit, n, thresholds.confidence, thresholds.power)
-            is_beyond, can_judge = bound < limit, visible is not None and visible >= limit / 2
+    @cached_property
+    def _can_judge(self) -> Mask:
+        """Whether the volume would have shown a real problem: a doubling, a halving, or half of what is left.
+
+        With a baseline that is asked of the expected rate, without one of the limit.
+        """
+        level = self.rates.baseline.level.reshape(self._shown.x.shape)
+        low = IS_LOW_BAD[:, None]
+        learned = np.where(low, self._sees >= 0.5, self._sees * level <= np.minimum(2 * level, (1 + level) / 2))
+        limited = np.where(low, self._visible >= self._limits / 2, self._visible <= (1 + self._limits) / 2)
+        return np.where(self._has_baseline, learned, limited)
+
+    def _unhealthy(self) -> dict[Reason, Mask]:
+        """Return on which judged days each reason holds for any signal."""
+        is_planned = np.repeat(self.is_planned, len(RATES), axis=0)
+        is_beyond = self._is_beyond_limit & ~is_planned
+        is_unlike = self.rates.is_unhealthy & ~is_planned
+        volume = self.volume
+        found: dict[Reason, Mask] = {
+            Reason.IDENTITY_LEAK: self._leaks > 0,
+            Reason.TRAFFIC_STOPPED: volume.has_stopped[:, self._judged].sum(0) > 0,
+            Reason.DELIVERED_LOW: volume.is_low[:, self._judged].sum(0) > 0,
+            Reason.FUNNEL_BROKEN: self._funnel.is_bad[self._judged],
+            Reason.LABELS_UNUSABLE: self._labels.is_bad[self._judged],
+            Reason.NOT_A_SEGMENT: self._has_wide_segment[self._judged],
+        }
+        for number in range(len(RATES)):
+            found[_LIMIT_REASONS[number]] = is_beyond[number :: len(RATES)].any(0)
+            found[_LEARNED_REASONS[number]] = is_unlike[number :: len(RATES)].any(0)
+        return found
+
+    def _whole(self) -> tuple[list[Status], list[Reason]]:
+        """Return status and reason of the whole on each judged day."""
+        is_planned = np.repeat(self.is_planned, len(RATES), axis=0)
+        is_judged = (self._can_judge & (self._shown.n > 0) & ~is_planned).any(0)
+        statuses, reasons = [], []
+        for at in range(len(self._judged)):
+            reason = next((one for one in WORST_FIRST if self._found[one][at]), None)
+            if reason is not None:
+                status = Status.UNHEALTHY
+            elif self.is_planned[:, at].all():
+                status, reason = Status.INSUFFICIENT_DATA, Reason.PLANNED
+            elif self._delivered[at] == 0:
+                status, reason = Status.INSUFFICIENT_DATA, Reason.DELIVERED_TOTAL_0
+            elif not is_judged[at]:
+                status, reason = Status.INSUFFICIENT_DATA, Reason.LOW_VOLUME
+            else:
+                status, reason = Status.HEALTHY, Reason.WITHIN_LIMITS
+            statuses.append(status)
+            reasons.append(reason)
+        return statuses, reasons
+
+    def _verdict(self, at: int) -> Verdict:
+        signals = [self._leak_signal(at)]
+        for row, touch in enumerate(TOUCHES):
+            signals.append(self._delivered_signal(at, row, Scope(touch)))
+            signals.extend(self._rate_signal(at, row * len(RATES) + number) for number in range(len(RATES)))
+        signals.extend(self._quality_signals(at))
+        return Verdict(
+            as_of=self.history.day(int(self._judged[at])),
+            status=self._statuses[at],
+            reason=self._reasons[at],
+            signals=tuple(signals),
+            since=self._phases[at].since,
+            change=self._phases[at].change,
+        )
+
+    def _leak_signal(self, at: int) -> Signal:
+        leaks = int(self._leaks[at])
+        return Signal(
+            touch=Scope.BOTH,
+            name=SignalName.IDENTITY_LEAK,
+            status=Status.UNHEALTHY if leaks else Status.HEALTHY,
+            reason=Reason.IDENTITY_LEAK if leaks else Reason.NONE_SEEN,
+            window_days=self.thresholds.window_days,
+            n=int(self._exposed[at]),
+            x=leaks,
+        )
+
+    def _delivered_signal(self, at: int, row: int, touch: Scope) -> Signal:
+        volume, day = self.volume, int(self._judged[at])
+        window_days = int(volume.window_days[row, day])
+        window = slice(day - window_days + 1, day + 1)
+        expected = volume.expected[row, window]
+        status = Status.HEALTHY
+        if self.is_planned[row, at]:
+            status, reason = Status.INSUFFICIENT_DATA, Reason.PLANNED
+        elif not volume.delivered[row, : day + 1].any():
+            status, reason = Status.INSUFFICIENT_DATA, Reason.DELIVERED_TOTAL_0
+        elif volume.has_stopped[row, day]:
+            status, reason = Status.UNHEALTHY, Reason.TRAFFIC_STOPPED
+        elif volume.is_low[row, day]:
+            status, reason = Status.UNHEALTHY, Reason.DELIVERED_LOW
+        elif volume.delivered[row, day]:
+            reason = Reason.TRAFFIC_SEEN
+        elif np.isnan(volume.expected[row, day]):
+            status, reason = Status.INSUFFICIENT_DATA, Reason.NO_BASELINE
         else:
-            bound = lower_bound(successes, n, thresholds.confidence)
-            visible = visible_above(limit, n, thresholds.confidence, thresholds.power)
-            # Halfway between the limit and the worst there is: a doubling may not exist above a high limit.
-            is_beyond, can_judge = bound > limit, visible is not None and visible <= (1 + limit) / 2
-        if is_beyond:
-            status, reason = Status.UNHEALTHY, _LIMIT_REASONS[name]
-        elif can_judge:
-            status, reason = Status.HEALTHY, Reason.WITHIN_LIMIT
-        else:
-            reason = Reason.LOW_VOLUME
-    return Signal(
-        touch=touch,
-        name=name,
-        status=status,
-        reason=reason,
-        window_days=thresholds.window_days,
-        n=n,
-        x=x,
-        rate=ratio(x, n),
-        limit=limit,
-        bound=bound,
-        sees=None if visible is None else visible / limit,
-    )
+            reason = Reason.QUIET_EXPECTED
+        return Signal(
+            touch=touch,
+            name=SignalName.DELIVERED,
+            status=status,
+            reason=reason,
+            window_days=window_days,
+            n=int(volume.days[row, day]),
+            x=int(volume.delivered[row, window].sum()),
+            expected=None if np.isnan(expected).all() else float(np.nansum(expected)),
+            sees=_known(volume.sees[row, day]),
+        )
+
+    def _rate_signal(self, at: int, series: int) -> Signal:
+        touch, name = SERIES[series]
+        number = series % len(RATES)
+        shown = self._shown
+        status, reason = Status.INSUFFICIENT_DATA, Reason.NO_EVENTS
+        if self.is_planned[series // len(RATES), at]:
+            reason = Reason.PLANNED
+        elif self._is_beyond_limit[series, at]:
+            status, reason = Status.UNHEALTHY, _LIMIT_REASONS[number]
+        elif self.rates.is_unhealthy[series, at]:
+            status, reason = Status.UNHEALTHY, _LEARNED_REASONS[number]
+            shown = min(
+                (window for window in self.rates.windows if window.is_unhealthy[series, at]),
+                key=lambda window: float(window.tail[series, at]),
+            )
+        elif shown.n[series, at]:
+            if self._can_judge[series, at]:
+                learned = self._has_baseline[series, at]
+                status, reason = Status.HEALTHY, Reason.AS_EXPECTED if learned else Reason.WITHIN_LIMIT
+            elif np.isnan(self._limits[series, 0]) and not self._has_baseline[series, at]:
+                reason = Reason.NO_BASELINE
+            else:
+                reason = Reason.LOW_VOLUME
+        x, n, expected = int(shown.x[series, at]), int(shown.n[series, at]), shown.expected[series, at]
+        sees = self._sees if self._has_baseline[series, at] else self._visible / self._limits
+        critical = self.critical(shown, at, series)
+        return Signal(
+            touch=Scope(touch),
+            name=name,
+            status=status,
+            reason=reason,
+            window_days=shown.window_days,
+            n=n,
+            x=x,
+            rate=x / n if n else None,
+            expected=_known(expected / n) if n else None,
+            critical=critical / n if n and critical is not None else None,
+            limit=_known(self._limits[series, 0]),
+            bound=_known(self._bound[series, at]),
+            sees=_known(sees[series, at]),
+        )
+
+    def critical(self, window: WindowTest, at: int, series: int) -> int | None:
+        """Return the count from which a window of a series would be unhealthy by history; None: no count would."""
+        expected = float(window.expected[series, at])
+        if np.isnan(expected):
+            return None
+        return first_unhealthy(
+            expected,
+            float(window.trials[series, at]),
+            float(window.excess[series, at]),
+            window.window_days,
+            self.thresholds,
+            is_low=bool(IS_LOW_BAD[series]),
+        )
+
+    def _quality_signals(self, at: int) -> list[Signal]:
+        day = int(self._judged[at])
+        found: list[Signal] = []
+        quality: tuple[tuple[SignalName, Quality, Reason], ...] = (
+            (SignalName.FUNNEL, self._funnel, Reason.FUNNEL_BROKEN),
+            (SignalName.LABELS, self._labels, Reason.LABELS_UNUSABLE),
+        )
+        for name, one, bad_reason in quality:
+            reason = bad_reason if one.is_bad[day] else Reason.NONE_SEEN
+            if name is SignalName.LABELS and reason is Reason.NONE_SEEN and self._has_wide_segment[day]:
+                reason = Reason.NOT_A_SEGMENT
+            found.append(
+                Signal(
+                    touch=Scope.BOTH,
+                    name=name,
+                    status=Status.HEALTHY if reason is Reason.NONE_SEEN else Status.UNHEALTHY,
+                    reason=reason,
+                    window_days=self.thresholds.window_days,
+                    n=int(one.n[day]),
+                    x=int(one.x[day]),
+                )
+            )
+        return found
+
+
+def _known(figure: float) -> float | None:
+    return None if np.isnan(figure) else float(figure)

@@ -12,7 +12,6 @@ import dagster as dg
 
 from ops_pipeline.contract.config import HISTORY_DAYS
 from ops_pipeline.contract.days import ONE_DAY, parse_day
-from ops_pipeline.contract.environment import config
 from ops_pipeline.contract.errors import declared
 from ops_pipeline.contract.vocabulary import Scope, Touch
 from ops_pipeline.health import Signal, SignalName, Status, Verdict, evaluate
@@ -32,21 +31,19 @@ _ASSET_OF = {
     SignalName.FAILURE_RATE: "hold_suppression_rates",
 }
 
-_ALWAYS = object()
-
-_DESCRIPTION_OF = {
-    SignalName.DELIVERED: "Are messages of the {touch} touch still being delivered on days that usually have some?",
-    SignalName.POSITIVE_RATE: "Are there enough positive acknowledgements per delivery of the {touch} touch?",
-    SignalName.HOLD_RATE: "Is the share of {touch}-touch attempts that are held within its limit?",
-    SignalName.SUPPRESSION_RATE: "Is the share of {touch}-touch offers that are suppressed within its limit?",
-    SignalName.FAILURE_RATE: "Is the share of {touch}-touch sends that fail within its limit?",
+_OF_BOTH = {
+    SignalName.IDENTITY_LEAK: "Was nothing held and nobody disabled because an identity leaked? One is unhealthy.",
+    SignalName.FUNNEL: "Can the counts be right: does each step have at most the events of the one before it?",
+    SignalName.LABELS: "Do reasons and segments say something: valid, declared, and few enough to be segments?",
 }
 
-
-def _watched() -> Iterator[SignalName]:
-    """Yield the signals that each touch has: a rate without a configured limit has none."""
-    thresholds = config().thresholds
-    return (name for name in _ASSET_OF if getattr(thresholds, name, _ALWAYS) is not None)
+_DESCRIPTION_OF = {
+    SignalName.DELIVERED: "Are as many messages of the {touch} touch delivered as the same weekdays usually bring?",
+    SignalName.POSITIVE_RATE: "Are there as many positive reactions per {touch}-touch delivery as usual, and enough?",
+    SignalName.HOLD_RATE: "Is the share of {touch}-touch attempts that are held as usual, and within its limit?",
+    SignalName.SUPPRESSION_RATE: "Is the share of suppressed {touch}-touch offers as usual, and within its limit?",
+    SignalName.FAILURE_RATE: "Is the share of {touch}-touch sends that fail as usual, and within its limit?",
+}
 
 
 def _asset_of(name: SignalName, touch: str) -> str:
@@ -64,14 +61,10 @@ def _specs() -> Iterator[dg.AssetCheckSpec]:
         description="Is delivery healthy, unhealthy, or is there too little data to say?",
         partitions_def=utc_days,
     )
-    yield dg.AssetCheckSpec(
-        SignalName.IDENTITY_LEAK.value,
-        asset="daily_counts",
-        description="Was nothing held and nobody disabled because an identity leaked? One case is unhealthy.",
-        partitions_def=utc_days,
-    )
+    for name, description in _OF_BOTH.items():
+        yield dg.AssetCheckSpec(name.value, asset="daily_counts", description=description, partitions_def=utc_days)
     for touch in Touch:
-        for name in _watched():
+        for name in _ASSET_OF:
             yield dg.AssetCheckSpec(
                 _check_name(name, touch),
                 asset=_asset_of(name, touch),
@@ -107,8 +100,7 @@ def _judge(deployment: Deployment, day: date) -> Verdict:
         lock_days(connection)
         counts = read_days(connection, day - (HISTORY_DAYS - 1) * ONE_DAY, day)
         verdict = evaluate(counts, day, deployment.settings().thresholds)
-        write_verdict(connection, verdict)
-    return verdict
+        return write_verdict(connection, verdict)
 
 
 def _severity(status: Status) -> dg.AssetCheckSeverity:
@@ -117,16 +109,19 @@ def _severity(status: Status) -> dg.AssetCheckSeverity:
 
 def _whole(verdict: Verdict) -> dg.AssetCheckResult:
     table = markdown_table(
-        ("touch", "signal", "status", "reason", "x", "n", "rate", "limit"),
+        ("touch", "signal", "status", "reason", "window_days", "x", "n", "rate", "expected", "critical", "limit"),
         (
             (
                 signal.touch,
                 signal.name,
                 signal.status,
                 signal.reason,
+                signal.window_days,
                 signal.x,
                 signal.n,
                 signal.rate,
+                signal.expected,
+                signal.critical,
                 signal.limit,
             )
             for signal in verdict.signals
@@ -142,6 +137,8 @@ def _whole(verdict: Verdict) -> dg.AssetCheckResult:
             "status": verdict.status.value,
             "reason": verdict.reason.value,
             "next_step": verdict.reason.next_step,
+            **({} if verdict.since is None else {"since": verdict.since.isoformat()}),
+            "change": verdict.change.value,
             "signals": dg.MetadataValue.md(table),
         },
     )
@@ -151,7 +148,7 @@ def _result(signal: Signal) -> dg.AssetCheckResult:
     is_whole = signal.touch is Scope.BOTH
     figures = {
         name: round(getattr(signal, name), DIGITS)
-        for name in ("x", "n", "rate", "expected", "limit", "bound", "sees", "window_days")
+        for name in ("x", "n", "rate", "expected", "critical", "limit", "bound", "sees", "window_days")
         if getattr(signal, name) is not None
     }
     return dg.AssetCheckResult(

@@ -8,9 +8,9 @@ import dagster as dg
 from ops_pipeline.contract.days import last_complete_day
 from ops_pipeline.contract.errors import OpsError, as_declared
 from ops_pipeline.contract.lines import Line, LineName
+from ops_pipeline.contract.vocabulary import Status
 from ops_pipeline.contract.words import Label
 from ops_pipeline.events.verify import verify_deployment
-from ops_pipeline.health.verdict import Status
 from ops_pipeline.orchestration.launch import run_ops_daily
 from ops_pipeline.orchestration.prod_verify import CHECKS, STEPS, Mode, Step, step_line
 from ops_pipeline.store.engine import ops_engine

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 from ops_pipeline.contract.lines import Line, LineName, Measure, Snapshot
-from ops_pipeline.contract.vocabulary import Scope
+from ops_pipeline.contract.vocabulary import Scope, SignalName, Status
 from ops_pipeline.contract.words import Label
 from ops_pipeline.health.metrics import DeliveredTotal, HoldSuppressionRate, Metrics, SecondTouchSummary
-from ops_pipeline.health.verdict import Signal, SignalName, Status, Verdict
+from ops_pipeline.health.verdict import Signal, Verdict
 
 SCHEMA_VERSION = 1
 """Version of the snapshot's shape: raised when a field changes its name or meaning, not when one is added."""
@@ -22,7 +22,7 @@ def daily_lines(metrics: Metrics, verdict: Verdict) -> Iterator[Line]:
         yield _totals(metrics, window_days)
     yield from (_rates(metrics, rate) for rate in metrics.rates if rate.window_days in windows)
     yield from (_second_touch(metrics, summary) for summary in metrics.second_touch if summary.window_days in windows)
-    yield from (_signal(verdict, signal) for signal in verdict.signals)
+    yield from (signal_line(LineName.OPS_DAILY_SIGNAL, verdict, signal) for signal in verdict.signals)
     yield watchdog_line(verdict)
     yield _snapshot(metrics, verdict)
 
@@ -39,6 +39,9 @@ def watchdog_line(verdict: Verdict) -> Line:
         signals=len(judged),
         failing=judged.count(Status.UNHEALTHY),
         undecided=judged.count(Status.INSUFFICIENT_DATA),
+        since=verdict.since,
+        change=verdict.change,
+        was=verdict.was,
     )
 
 
@@ -111,9 +114,10 @@ def _second_touch(metrics: Metrics, summary: SecondTouchSummary) -> Line:
     )
 
 
-def _signal(verdict: Verdict, signal: Signal) -> Line:
+def signal_line(name: LineName, verdict: Verdict, signal: Signal) -> Line:
+    """Return the line that says what was found of a signal."""
     return Line(
-        LineName.OPS_DAILY_SIGNAL,
+        name,
         as_of=verdict.as_of,
         touch=signal.touch,
         signal=signal.name,
@@ -124,6 +128,7 @@ def _signal(verdict: Verdict, signal: Signal) -> Line:
         n=signal.n,
         rate=signal.rate,
         expected=signal.expected,
+        critical=signal.critical,
         limit=signal.limit,
         bound=signal.bound,
         sees=signal.sees,
@@ -138,6 +143,9 @@ def _snapshot(metrics: Metrics, verdict: Verdict) -> Line:
             "status": verdict.status,
             "reason": verdict.reason,
             "reasons": verdict.unhealthy_reasons or (verdict.reason,),
+            "since": verdict.since,
+            "change": verdict.change,
+            "was": verdict.was,
             "delivered_totals": [_total_document(total) for total in metrics.totals],
             "hold_suppression_rates": [_rate_document(rate) for rate in metrics.rates],
             "second_touch_summaries": [_summary_document(summary) for summary in metrics.second_touch],

@@ -9,7 +9,7 @@ from datetime import date
 
 from sqlalchemy import Connection, delete, func, insert, select, text
 
-from ops_pipeline.contract.vocabulary import Outcome, Touch
+from ops_pipeline.contract.vocabulary import Outcome, Reserved, Touch
 from ops_pipeline.health.counts import CountKey, DayCounts
 from ops_pipeline.store.schema import daily_counts
 
@@ -60,12 +60,16 @@ def events_by_day(connection: Connection, first: date, last: date) -> dict[date,
 def read_days(connection: Connection, first: date, last: date) -> list[DayCounts]:
     """Return the counts of each day from `first` to `last` that has been rolled up, summed over segments."""
     key = (daily_counts.c.utc_day, daily_counts.c.touch, daily_counts.c.outcome, daily_counts.c.reason)
+    is_wide = func.coalesce(func.bool_or(daily_counts.c.segment == Reserved.NOT_A_SEGMENT), False)
     rows = connection.execute(
-        select(*key, func.sum(daily_counts.c.events))
+        select(*key, func.sum(daily_counts.c.events), is_wide)
         .where(daily_counts.c.utc_day.between(first, last))
         .group_by(*key)
     )
     by_day: defaultdict[date, dict[CountKey, int]] = defaultdict(dict)
-    for day, touch, outcome, reason, events in rows:
+    wide = set()
+    for day, touch, outcome, reason, events, has_wide_segment in rows:
         by_day[day][(touch, outcome, reason)] = int(events)
-    return [DayCounts(day, counts) for day, counts in sorted(by_day.items())]
+        if has_wide_segment:
+            wide.add(day)
+    return [DayCounts(day, counts, day in wide) for day, counts in sorted(by_day.items())]

@@ -7,7 +7,7 @@ from datetime import date
 
 from sqlalchemy import Connection, func, select
 
-from ops_pipeline.health.verdict import Status
+from ops_pipeline.contract.vocabulary import Status
 from ops_pipeline.store.schema import daily_counts, verdicts
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import date
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table, delete, insert, select
 
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Scope
+from ops_pipeline.contract.vocabulary import Change, Scope, SignalName, Status
 from ops_pipeline.health.metrics import DeliveredTotal, HoldSuppressionRate, Metrics, SecondTouchSummary
-from ops_pipeline.health.verdict import Signal, SignalName, Status, Verdict
+from ops_pipeline.health.verdict import Signal, Verdict
 from ops_pipeline.store.schema import (
     delivered_totals,
     hold_suppression_rates,
@@ -22,6 +22,8 @@ from ops_pipeline.store.schema import (
 
 WATCHDOG = "watchdog"
 """The name under which the verdict's whole is stored beside its signals."""
+
+_FIGURES = ("rate", "expected", "critical", "bound", "sees")
 
 Computed = TypeVar("Computed", DeliveredTotal, HoldSuppressionRate, SecondTouchSummary)
 
@@ -51,8 +53,17 @@ def write_second_touch_summaries(connection: Connection, day: date, summaries: I
     _replace(connection, second_touch_summaries, day, rows)
 
 
-def write_verdict(connection: Connection, verdict: Verdict) -> None:
-    """Replace the verdict of its day."""
+def write_verdict(connection: Connection, verdict: Verdict) -> Verdict:
+    """Replace the verdict of its day, and return what is stored.
+
+    Where late data made it another status, it keeps what was said before (`was`).
+    """
+    before = read_verdict(connection, verdict.as_of)
+    if before is not None:
+        was = before.was if before.status is verdict.status else before.status
+        verdict = replace(verdict, was=was)
+    if verdict == before:
+        return verdict
     whole = {
         "position": 0,
         "signal": WATCHDOG,
@@ -60,13 +71,20 @@ def write_verdict(connection: Connection, verdict: Verdict) -> None:
         "status": verdict.status,
         "reason": verdict.reason,
         "window_days": max(signal.window_days for signal in verdict.signals),
-        **dict.fromkeys(("n", "x", "rate", "expected", "limit_value", "bound", "sees")),
+        **dict.fromkeys(("n", "x", *_FIGURES, "limit_value")),
+        "since": verdict.since,
+        "change": verdict.change,
+        "was": verdict.was,
     }
     rows = [whole]
     for position, signal in enumerate(verdict.signals, start=1):
         row = asdict(signal)
-        rows.append({"position": position, "signal": row.pop("name"), "limit_value": row.pop("limit"), **row})
+        of_whole = dict.fromkeys(("since", "change", "was"))
+        rows.append(
+            {"position": position, "signal": row.pop("name"), "limit_value": row.pop("limit"), **row, **of_whole}
+        )
     _replace(connection, verdicts, verdict.as_of, rows)
+    return verdict
 
 
 def _read(connection: Connection, table: Table, day: date, cls: type[Computed]) -> tuple[Computed, ...]:
@@ -98,6 +116,9 @@ def read_verdict(connection: Connection, day: date) -> Verdict | None:
         return None
     whole, *signals = rows
     return Verdict(
+        since=whole.since,
+        change=Change(whole.change or Change.NONE),
+        was=None if whole.was is None else Status(whole.was),
         as_of=day,
         status=Status(whole.status),
         reason=_reason(whole.reason),
@@ -110,11 +131,8 @@ def read_verdict(connection: Connection, day: date) -> Verdict | None:
                 window_days=row.window_days,
                 n=row.n,
                 x=row.x,
-                rate=row.rate,
-                expected=row.expected,
                 limit=row.limit_value,
-                bound=row.bound,
-                sees=row.sees,
+                **{name: getattr(row, name) for name in _FIGURES},
             )
             for row in signals
         ),

@@ -25,9 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from ops_pipeline.contract.vocabulary import Outcome, Scope, Touch
+from ops_pipeline.contract.vocabulary import Change, Outcome, Scope, SignalName, Status, Touch
 from ops_pipeline.contract.words import LABEL_PATTERN
-from ops_pipeline.health.verdict import SignalName, Status
 
 SCHEMA = "ops"
 VERSION_TABLE = "alembic_version"
@@ -231,6 +230,10 @@ verdicts = Table(
     Column("x", BigInteger),
     *_rates("rate", "expected", "limit_value", "bound", "sees"),
     _computed_at(),
+    *_rates("critical"),
+    Column("since", Date),
+    Column("change", Text, _one_of("change", Change)),
+    Column("was", Text, _one_of("was", Status)),
     PrimaryKeyConstraint("utc_day", "position"),
     UniqueConstraint("utc_day", "signal", "touch"),
     comment="What the watchdog said of a day: the whole, then signal by signal.",

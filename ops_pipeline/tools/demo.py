@@ -57,7 +57,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         output.say(Line(LineName.OPS_DAILY, mode=SMOKE, reason=Reason.PROD_NOT_CONFIGURED))
         for line in daily_lines(*run_day(demo.last_day)):
             output.say(line)
-        days = {"last_day": sample.last_day, "incident_day": sample.incident_to, "quiet_day": sample.quiet_to}
+        days = {"last_day": sample.last_day, "incident_day": sample.incident_to, "quiet_day": sample.quiet_from}
         return output.decide(Line(LineName.DEMO, status=Label("ok"), **days))
 
 

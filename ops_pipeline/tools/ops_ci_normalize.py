@@ -12,8 +12,8 @@ from typing import TextIO
 
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.vocabulary import Status
 from ops_pipeline.contract.words import Label
-from ops_pipeline.health.verdict import Status
 from ops_pipeline.tools.command import Command
 
 _EPILOG = """lines:

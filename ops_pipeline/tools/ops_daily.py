@@ -102,7 +102,7 @@ def run_day(day: date) -> tuple[Metrics, Verdict]:
 
 
 def _say_day(day: date, output: Output, *, is_strict: bool) -> int:
-    from ops_pipeline.health.verdict import Status
+    from ops_pipeline.contract.vocabulary import Status
     from ops_pipeline.report.daily_lines import daily_lines, measures
 
     metrics, verdict = run_day(day)

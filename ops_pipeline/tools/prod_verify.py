@@ -80,7 +80,7 @@ def _take(step: Step, seconds: float, output: Output) -> tuple[int, dict[str, ob
 
 
 def _take_ops_daily(output: Output) -> tuple[int, dict[str, object]]:
-    from ops_pipeline.health.verdict import Status
+    from ops_pipeline.contract.vocabulary import Status
     from ops_pipeline.report.daily_lines import daily_lines
 
     metrics, verdict = run_day(last_complete_day())

@@ -6,6 +6,7 @@ import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from hypothesis import strategies as st
 
 from ops_pipeline.contract.config import (
     SECTIONS,
+    Accepted,
     Config,
+    Planned,
     Privacy,
     Taxonomy,
     Thresholds,
@@ -25,10 +28,11 @@ from ops_pipeline.contract.config import (
 )
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import DISABLED_REASONS
+from ops_pipeline.contract.vocabulary import DISABLED_REASONS, Scope, Touch
 
 CANARY = "canary_7f3a"
 NAN, INF = math.nan, math.inf
+DAY = date(2026, 12, 24)
 
 LIMITS = ("hold_rate", "suppression_rate", "failure_rate", "positive_rate")
 REASONS = ("held", "suppressed", "disabled", "failed")
@@ -39,12 +43,10 @@ def test_without_a_file_everything_has_its_documented_default() -> None:
     thresholds = Config().thresholds
     assert (thresholds.hold_rate, thresholds.suppression_rate, thresholds.positive_rate) == (0.35, 0.60, 0.20)
     assert thresholds.failure_rate is None
-    assert (thresholds.window_days, thresholds.confidence, thresholds.power, thresholds.alpha) == (
-        7,
-        0.999,
-        0.8,
-        0.001,
-    )
+    assert (thresholds.window_days, thresholds.confidence, thresholds.power) == (7, 0.999, 0.8)
+    assert (thresholds.fa_per_year, thresholds.min_effect, thresholds.min_effect_week) == (0.5, 1.5, 1.3)
+    assert (thresholds.min_events, thresholds.max_unusable) == (5, 0.01)
+    assert (thresholds.first, thresholds.second, thresholds.planned, thresholds.accepted) == ({}, {}, (), ())
     assert Config().windows.days == (7, 30)
     assert Config().privacy.max_segments == 50
     assert Config().taxonomy == Taxonomy()
@@ -114,13 +116,84 @@ def test_a_limit_that_is_no_fraction_is_refused(limit: str, value: object) -> No
         ("window_days", [0, -3, 36, 7.0, 7.5, NAN, True, "7", [7]]),
         ("confidence", [0.5, 1, 0, 99.9, 1.0, NAN, INF, True, "0.999"]),
         ("power", [0.5, 1, 80, NAN, INF, True, "0.8"]),
-        ("alpha", [0, 0.5, -0.001, 1, NAN, INF, True, "0.001"]),
+        ("fa_per_year", [0, -1, 100, NAN, INF, True, "1"]),
+        ("min_effect", [1, 0.5, 100, NAN, True, "2"]),
+        ("min_effect_week", [1, 0, NAN, "1.3"]),
+        ("min_events", [0, -5, 5.0, True, 10_001]),
+        ("max_unusable", [0, 1, -0.1, NAN, "0.01"]),
+        ("first", [0.35, ["hold_rate"], {"delivered": 0.5}, {"hold_rate": 35}, {"hold_rate": "none"}, "off"]),
+        ("second", [{"positive_rate": True}, {"window_days": 7}, {"hold_rate": {"first": 0.2}}]),
+        (
+            "planned",
+            [DAY, [DAY], {"first": DAY, "last": DAY}, [{"first": DAY}], [{"first": DAY, "last": "2026-12-24"}]],
+        ),
+        (
+            "planned",
+            [[{"first": DAY, "last": DAY - timedelta(days=1)}], [{"first": DAY, "last": DAY, "touch": "third"}]],
+        ),
+        ("planned", [[{"first": datetime(2026, 12, 24), "last": DAY}], [{"first": DAY, "last": DAY, "why": "snow"}]]),  # noqa: DTZ001
+        (
+            "accepted",
+            [[{"since": DAY}], [{"since": DAY, "signal": "identity_leak"}], [{"since": 1, "signal": "hold_rate"}]],
+        ),
     ],
 )
 def test_a_threshold_that_cannot_work_is_refused(key: str, values: list[object]) -> None:
     for value in values:
         with pytest.raises((ValueError, TypeError)):
             parse_config({"thresholds": {key: value}})
+
+
+def test_each_touch_can_have_limits_of_its_own_and_a_limit_can_be_switched_off() -> None:
+    thresholds = parse_config(
+        tomllib.loads(
+            """
+            [thresholds]
+            hold_rate = 0.3
+            positive_rate = "off"
+            [thresholds.second]
+            hold_rate = "off"
+            positive_rate = 0.1
+            """
+        )
+    ).thresholds
+    limits = [
+        (touch, name, thresholds.limit(touch, name)) for touch in Touch for name in ("hold_rate", "positive_rate")
+    ]
+    assert limits == [
+        ("first", "hold_rate", 0.3),
+        ("first", "positive_rate", None),
+        ("second", "hold_rate", None),
+        ("second", "positive_rate", 0.1),
+    ]
+    assert thresholds.limit("second", "suppression_rate") == 0.60
+
+
+def test_planned_events_and_accepted_levels_are_read_from_the_file() -> None:
+    thresholds = parse_config(
+        tomllib.loads(
+            """
+            [[thresholds.planned]]
+            first = 2026-12-24
+            last = 2026-12-26
+            [[thresholds.planned]]
+            first = 2026-12-31
+            last = 2026-12-31
+            touch = "second"
+            [[thresholds.accepted]]
+            since = 2026-11-01
+            signal = "suppression_rate"
+            """
+        )
+    ).thresholds
+    assert thresholds.planned == (
+        Planned(first=DAY, last=DAY + timedelta(days=2)),
+        Planned(first=date(2026, 12, 31), last=date(2026, 12, 31), touch=Scope.SECOND),
+    )
+    (accepted,) = thresholds.accepted
+    assert accepted == Accepted(since=date(2026, 11, 1), signal="suppression_rate")
+    assert accepted.covers("first", "suppression_rate")
+    assert not accepted.covers("first", "hold_rate")
 
 
 @pytest.mark.parametrize(
@@ -231,7 +304,7 @@ def test_any_document_is_a_configuration_or_is_refused(document: Mapping[str, An
     assert type(thresholds.window_days) is int
     assert 1 <= thresholds.window_days <= 35
     assert all(0.5 < share < 1 for share in (thresholds.confidence, thresholds.power))
-    assert 0 < thresholds.alpha < 0.5
+    assert 0 < thresholds.fa_per_year < 100
     assert list(found.windows.days) == sorted(set(found.windows.days))
     assert all(type(days) is int and 2 <= days <= 90 for days in found.windows.days)
     assert type(found.privacy.max_segments) is int

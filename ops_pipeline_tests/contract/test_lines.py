@@ -21,9 +21,8 @@ from hypothesis import strategies as st
 from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.lines import ExitCode, Format, Line, LineName, Measure, NagiosState, Output, Snapshot
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Outcome, Scope, Touch
+from ops_pipeline.contract.vocabulary import Outcome, Scope, SignalName, Status, Touch
 from ops_pipeline.contract.words import Label, RevisionId, SqlState, VersionNumber, Word
-from ops_pipeline.health.verdict import SignalName, Status
 
 OUTSIDE_TEXT = (
     "postgresql://ops:s3cr3t@db.example:5432/ops",

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from ops_pipeline.contract.days import each_day
+from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import IDENTITY_LEAK
 from ops_pipeline.contract.words import is_label
 from ops_pipeline.events.sample import COLUMNS, Sample, write_sample
-from ops_pipeline.health import DayCounts, Status, Verdict, evaluate
+from ops_pipeline.health import DayCounts, Status, Verdict, evaluate, evaluate_range
 
 LAST_DAYS = [date(2026, 11, 22) + timedelta(days=n) for n in range(7)]
 
@@ -49,7 +51,7 @@ def test_it_says_what_it_made(tmp_path: Path) -> None:
     assert lines[0] == ",".join(COLUMNS)
     assert len(lines) == 1 + sample.events + sample.repeated
     assert sample.repeated > 0
-    assert {day.day for day in days} == {sample.first_day + timedelta(days=n) for n in range(60)}
+    assert {day.day for day in days} == {sample.first_day + timedelta(days=n) for n in range(90)}
     assert max(day.day for day in days) == sample.last_day == LAST_DAYS[0]
     assert not list(tmp_path.glob("*.partial"))
 
@@ -59,23 +61,29 @@ def test_whatever_weekday_it_ends_on_the_story_is_the_same(tmp_path: Path, last_
     sample, days = _made(tmp_path, last_day)
     at_the_end = evaluate(days, sample.last_day)
     assert at_the_end.status is Status.HEALTHY
-    assert _signal(at_the_end, "second", "positive_rate") is Status.INSUFFICIENT_DATA
-    assert _signal(at_the_end, "second", "hold_rate") is Status.HEALTHY
+    assert _signal(at_the_end, "second", "failure_rate") is Status.INSUFFICIENT_DATA
+    assert _signal(at_the_end, "first", "hold_rate") is Status.HEALTHY
     incident = evaluate(days, sample.incident_to)
-    assert (incident.status, incident.reason) == (Status.UNHEALTHY, "hold_rate_limit")
-    before = evaluate(days, sample.incident_from - timedelta(days=1))
-    assert before.status is Status.HEALTHY
+    assert (incident.status, incident.since) == (Status.UNHEALTHY, sample.incident_from)
+    assert Reason.HOLD_RATE_LIMIT in incident.unhealthy_reasons
+    assert evaluate(days, sample.quiet_from).status is Status.INSUFFICIENT_DATA
+    first, last = sample.incident_from, sample.incident_to
+    unhealthy = {
+        verdict.as_of
+        for verdict in evaluate_range(days, sample.first_day, sample.last_day)
+        if verdict.unhealthy_reasons
+    }
+    # Nothing before it, and nothing once the incident has left the window that is held against the limit.
+    assert set(each_day(first, last)) <= unhealthy <= set(each_day(first, last + timedelta(days=6)))
 
 
-def test_the_quiet_week_is_quiet_and_no_outage(tmp_path: Path) -> None:
+def test_the_launch_is_quiet(tmp_path: Path) -> None:
     sample, days = _made(tmp_path, LAST_DAYS[0])
     delivered = {day.day: day.counts[("first", "delivered", None)] for day in days}
-    usual = delivered[sample.quiet_from - timedelta(days=1)]
-    for offset in range(7):
-        day = sample.quiet_from + timedelta(days=offset)
-        assert 0 < delivered[day] < usual / 4
-        assert "traffic_stopped" not in evaluate(days, day).unhealthy_reasons
-    assert sample.quiet_to - sample.quiet_from == timedelta(days=6)
+    usual = delivered[sample.quiet_to + timedelta(days=7)]
+    for day in each_day(sample.quiet_from, sample.quiet_to):
+        assert 0 < delivered[day] < usual / 10
+    assert (sample.quiet_from, sample.quiet_to) == (sample.first_day, sample.first_day + timedelta(days=9))
 
 
 def test_every_reason_is_a_declared_label_and_no_identity_ever_leaks(tmp_path: Path) -> None:

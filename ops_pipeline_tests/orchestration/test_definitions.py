@@ -30,13 +30,17 @@ def test_the_names_are_those_that_are_documented(defs: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
     assert sorted(key.to_user_string() for key in graph.get_all_asset_keys()) == ASSETS
     assert sorted(f"{key.asset_key.to_user_string()}:{key.name}" for key in graph.asset_check_keys) == [
+        "daily_counts:funnel",
         "daily_counts:identity_leak",
+        "daily_counts:labels",
         "daily_counts:watchdog",
         "delivered_totals:delivered_first",
         "delivered_totals:positive_rate_first",
+        "hold_suppression_rates:failure_rate_first",
         "hold_suppression_rates:hold_rate_first",
         "hold_suppression_rates:suppression_rate_first",
         "second_touch_summaries:delivered_second",
+        "second_touch_summaries:failure_rate_second",
         "second_touch_summaries:hold_rate_second",
         "second_touch_summaries:positive_rate_second",
         "second_touch_summaries:suppression_rate_second",

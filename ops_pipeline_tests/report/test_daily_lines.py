@@ -66,7 +66,7 @@ def test_the_lines_come_in_their_documented_order_whatever_the_windows_are() -> 
             ["ops_daily_totals"] * len(windows)
             + ["ops_daily_rates"] * 2 * len(windows)
             + ["ops_daily_second_touch"] * len(windows)
-            + ["ops_daily_signal"] * 9
+            + ["ops_daily_signal"] * 13
             + ["ops_daily_watchdog", "ops_metrics_snapshot"]
         )
 
@@ -106,7 +106,7 @@ def test_without_any_event_every_rate_and_reason_reads_none_and_every_count_0() 
     assert "suppression_rate=none suppressed_by=none" in printed[6]
     assert printed[-2] == (
         "ops_daily_watchdog status=insufficient_data reason=delivered_total_0 as_of=2026-11-07"
-        " reasons=delivered_total_0 signals=9 failing=0 undecided=8"
+        " reasons=delivered_total_0 signals=13 failing=0 undecided=10 since=none change=none was=none"
     )
 
 
@@ -118,14 +118,15 @@ def test_the_watchdog_line_has_every_reason_the_worst_first() -> None:
     }
     assert str(watchdog_line(evaluate([DayCounts(DAY, bad)], DAY))) == (
         "ops_daily_watchdog status=unhealthy reason=identity_leak as_of=2026-11-07"
-        " reasons=identity_leak,hold_rate_limit,positive_rate_limit signals=9 failing=3 undecided=5"
+        " reasons=identity_leak,hold_rate_limit,positive_rate_limit signals=13 failing=3 undecided=7"
+        " since=2026-11-07 change=opened was=none"
     )
 
 
 def test_a_rate_just_below_its_limit_is_told_apart_from_it() -> None:
     days = [DayCounts(DAY, {("first", "delivered", None): 1000, ("first", "acknowledged", "positive"): 199})]
     (signal,) = [line for line in _printed(days) if " touch=first signal=positive_rate " in line]
-    assert " x=199 n=1000 rate=0.1990 expected=none limit=0.2000 bound=0.2408 sees=0.7569" in signal
+    assert " x=199 n=1000 rate=0.1990 expected=none critical=none limit=0.2000 bound=0.2408 sees=0.7569" in signal
     assert " status=healthy reason=within_limit " in signal
 
 
@@ -246,6 +247,9 @@ def test_the_snapshot_is_json_with_a_version_and_equals_the_metrics_and_the_verd
         "status",
         "reason",
         "reasons",
+        "since",
+        "change",
+        "was",
         "delivered_totals",
         "hold_suppression_rates",
         "second_touch_summaries",
@@ -259,7 +263,7 @@ def test_the_snapshot_is_json_with_a_version_and_equals_the_metrics_and_the_verd
     _compare(snapshot["delivered_totals"], metrics.totals, rates)
     _compare(snapshot["hold_suppression_rates"], metrics.rates, rates)
     _compare(snapshot["second_touch_summaries"], metrics.second_touch, rates)
-    _compare(snapshot["signals"], verdict.signals, ("rate", "expected", "limit", "bound", "sees"))
+    _compare(snapshot["signals"], verdict.signals, ("rate", "expected", "critical", "limit", "bound", "sees"))
     assert json.loads(line.as_json()) == {"line": "ops_metrics_snapshot", **snapshot}
 
 
@@ -293,6 +297,7 @@ def test_the_watchdog_line_says_what_the_verdict_says(days: list[DayCounts]) -> 
     assert lines[-1] == (
         f"ops_daily_watchdog status={verdict.status} reason={verdict.reason} as_of=2026-11-07 reasons={reasons}"
         f" signals={len(signals)} failing={failing} undecided={undecided}"
+        f" since={verdict.since or 'none'} change={verdict.change} was=none"
     )
     assert (failing > 0) is (verdict.status == "unhealthy")
     # What CI reads to decide whether a scheduled run may stay green.

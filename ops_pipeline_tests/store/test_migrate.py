@@ -27,6 +27,7 @@ from ops_pipeline.store.verify import verify_tables
 from ops_pipeline_tests.conftest import Database
 
 IDS: list[str] = [revision.revision_id for revision in revisions.revisions()]
+NEXT = f"{int(IDS[-1]) + 1:04}"
 
 
 def _tables(database: Database) -> set[str]:
@@ -134,9 +135,7 @@ def test_a_reader_cannot_hold_up_an_upgrade_for_ever_either(
     _add_revision(edited, "op.execute('ALTER TABLE ops.verdicts ADD COLUMN a text')")
     with database.engine.connect() as reader:
         reader.execute(text("SELECT count(*) FROM ops.verdicts"))
-        _refused(
-            lambda: apply_migrations(database.engine), Reason.MIGRATION_FAILED, revision="0005", sqlstate="55P03"
-        )
+        _refused(lambda: apply_migrations(database.engine), Reason.MIGRATION_FAILED, revision=NEXT, sqlstate="55P03")
     assert apply_migrations(database.engine) == Applied(applied=1, skipped=len(IDS))
 
 
@@ -172,7 +171,7 @@ def test_a_failing_revision_is_named_with_its_sqlstate_and_those_before_it_stay(
     assert "delivered_totals" not in _tables(empty_database)
     assert set(_digests(empty_database)) == {"0001", "0002"}
     _execute(empty_database, "DROP TABLE ops.hold_suppression_rates")
-    assert apply_migrations(empty_database.engine) == Applied(applied=2, skipped=2)
+    assert apply_migrations(empty_database.engine) == Applied(applied=len(IDS) - 2, skipped=2)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +188,7 @@ def test_nothing_of_what_a_revision_says_is_repeated(
 ) -> None:
     loud = "import sys; print('s3cr3t'); print('s3cr3t', file=sys.stderr)"
     _add_revision(edited, f"{loud}\n    op.execute('CREATE TABLE ops.half (a text)')\n    {body}")
-    _refused(lambda: apply_migrations(database.engine), Reason.MIGRATION_FAILED, revision="0005", sqlstate=sqlstate)
+    _refused(lambda: apply_migrations(database.engine), Reason.MIGRATION_FAILED, revision=NEXT, sqlstate=sqlstate)
     assert capfd.readouterr() == ("", "")
     assert "half" not in _tables(database)
 
@@ -230,10 +229,11 @@ def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _add_revision(versions: Path, upgrade: str) -> None:
-    """Add a fifth revision to the four."""
-    head = "from alembic import op\nrevision, down_revision, branch_labels, depends_on = '0005', '0004', None, None\n"
+    """Add a revision to ours."""
+    names = "revision, down_revision, branch_labels, depends_on"
+    head = f"from alembic import op\n{names} = '{NEXT}', '{IDS[-1]}', None, None\n"
     undo = "def downgrade():\n    op.execute('SELECT 1')\n"
-    (versions / "0005_more.py").write_text(f"{head}def upgrade():\n    {upgrade}\n{undo}")
+    (versions / f"{NEXT}_more.py").write_text(f"{head}def upgrade():\n    {upgrade}\n{undo}")
 
 
 def test_a_revision_that_was_edited_after_it_was_applied_is_refused_by_everything(
@@ -251,7 +251,7 @@ def test_a_revision_that_was_edited_after_it_was_applied_is_refused_by_everythin
 def test_a_database_without_a_ledger_that_had_another_file_applied_is_not_adopted(
     database: Database, edited: Path
 ) -> None:
-    file = edited / f"{IDS[-1]}_verdicts.py"
+    (file,) = edited.glob(f"{IDS[-1]}_*.py")
     file.write_text(file.read_text() + "\n# A remark.\n")
     _execute(database, "DROP TABLE ops.alembic_version")
     before = _everything(database)
@@ -260,12 +260,12 @@ def test_a_database_without_a_ledger_that_had_another_file_applied_is_not_adopte
 
 
 def test_a_revision_may_be_edited_until_it_is_applied(empty_database: Database, edited: Path) -> None:
-    file = edited / "0004_verdicts.py"
+    (file,) = edited.glob(f"{IDS[-1]}_*.py")
     apply_migrations(empty_database.engine)
-    downgrade(empty_database.engine, "0003")
+    downgrade(empty_database.engine, IDS[-2])
     file.write_text(file.read_text() + "\n# A remark.\n")
-    assert apply_migrations(empty_database.engine) == Applied(applied=1, skipped=3)
-    assert _digests(empty_database)["0004"] == hashlib.sha256(file.read_bytes()).digest()
+    assert apply_migrations(empty_database.engine) == Applied(applied=1, skipped=len(IDS) - 1)
+    assert _digests(empty_database)[IDS[-1]] == hashlib.sha256(file.read_bytes()).digest()
 
 
 @pytest.mark.parametrize("loss", ["DELETE FROM ops.applied_revisions", "DROP TABLE ops.applied_revisions"])
@@ -329,12 +329,12 @@ def test_every_single_revision_can_be_undone_and_applied_again(empty_database: D
 
 
 def test_what_came_after_a_revision_is_undone_and_counted(database: Database) -> None:
-    assert downgrade(database.engine, "0002") == 2
+    assert downgrade(database.engine, "0002") == len(IDS) - 2
     assert set(_digests(database)) == {"0001", "0002"}
     assert downgrade(database.engine, "0002") == 0
     assert "daily_counts" in _tables(database)
     assert not {"verdicts", "delivered_totals"} & _tables(database)
-    assert apply_migrations(database.engine) == Applied(applied=2, skipped=2)
+    assert apply_migrations(database.engine) == Applied(applied=len(IDS) - 2, skipped=2)
 
 
 @pytest.mark.parametrize("target", ["0003", "9999", "head", "-1", "", "0002' OR 1", "BASE"])
@@ -418,4 +418,4 @@ def test_a_plan_can_be_done_by_a_role_that_owns_no_more_than_the_schema(empty_da
 
 def test_a_revision_that_needs_a_database_cannot_be_planned(database: Database, edited: Path) -> None:
     _add_revision(edited, "op.execute(op.get_bind().scalar('SELECT 1'))")
-    _refused(lambda: plan(database.engine), Reason.REVISION_NOT_OFFLINE, revision="0005")
+    _refused(lambda: plan(database.engine), Reason.REVISION_NOT_OFFLINE, revision=NEXT)

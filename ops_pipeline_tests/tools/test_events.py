@@ -116,6 +116,6 @@ def test_the_sample_can_be_written_and_imported(
     assert main(["sample", f"--out={path}", "--last-day=2026-11-07"]) == 0
     (line,) = lines()
     made = dict(pair.split("=") for pair in line.split()[1:])
-    assert (made["first_day"], made["last_day"]) == ("2026-09-09", "2026-11-07")
+    assert (made["first_day"], made["last_day"]) == ("2026-08-10", "2026-11-07")
     assert main(["import", path, "--unique-by=event_id"]) == 0
     assert f"accepted={made['events']} rejected=0 duplicates={made['repeated']}" in lines()[0]

@@ -46,7 +46,7 @@ def test_a_healthy_day_prints_its_lines_in_order_and_exits_0(prod: Database, lin
         ["ops_daily_totals"] * 2
         + ["ops_daily_rates"] * 4
         + ["ops_daily_second_touch"] * 2
-        + ["ops_daily_signal"] * 9
+        + ["ops_daily_signal"] * 13
         + ["ops_daily_watchdog", "ops_metrics_snapshot"]
     )
     assert f"ops_daily_totals as_of={DAY} window_days=7 delivered_total=560" in printed[1]
@@ -79,6 +79,24 @@ def test_one_identity_leak_is_unhealthy_and_exits_2(prod: Database, lines: Lines
     assert "ops_daily_watchdog status=unhealthy reason=identity_leak " in lines()[-2]
 
 
+def test_a_verdict_that_late_data_makes_another_one_says_what_it_was_until_it_is_that_again(
+    prod: Database, lines: Lines
+) -> None:
+    healthy_traffic(prod)
+    assert main(ARGUMENTS) == 0
+    assert lines()[-2].endswith(" since=none change=none was=none")
+    with prod.engine.begin() as connection:
+        send(connection, 1, "held", "identity_leak")
+    for _ in range(2):
+        assert main(ARGUMENTS) == 2
+        assert lines()[-2].endswith(f" since={DAY} change=opened was=healthy")
+    # The days before are not counted anew by themselves, so that the leak of this day alone is taken back.
+    with prod.engine.begin() as connection:
+        connection.execute(text("DELETE FROM ops.delivery_events WHERE reason = 'identity_leak'"))
+    assert main(ARGUMENTS) == 0
+    assert lines()[-2].endswith(" since=none change=none was=unhealthy")
+
+
 def test_json_gives_the_same_fields_as_objects(prod: Database, lines: Lines) -> None:
     healthy_traffic(prod)
     main(ARGUMENTS)
@@ -106,13 +124,17 @@ def test_the_run_is_seen_in_dagster_with_the_day_as_its_partition_and_every_chec
     assert checks == {
         ("daily_counts", "watchdog"): healthy,
         ("daily_counts", "identity_leak"): healthy,
+        ("daily_counts", "funnel"): healthy,
+        ("daily_counts", "labels"): healthy,
         ("delivered_totals", "delivered_first"): healthy,
         ("delivered_totals", "positive_rate_first"): healthy,
         ("hold_suppression_rates", "hold_rate_first"): healthy,
         ("hold_suppression_rates", "suppression_rate_first"): healthy,
+        ("hold_suppression_rates", "failure_rate_first"): too_little,
         ("second_touch_summaries", "delivered_second"): too_little,
         ("second_touch_summaries", "hold_rate_second"): too_little,
         ("second_touch_summaries", "suppression_rate_second"): too_little,
+        ("second_touch_summaries", "failure_rate_second"): too_little,
         ("second_touch_summaries", "positive_rate_second"): too_little,
     }
 

@@ -1,0 +1,1 @@
+"""Simulated traffic: what the watchdog is measured on."""
