@@ -23,6 +23,8 @@ TOOLS = {
     "db_verify": "is the ops database as it should be?",
     "events": "import event files, or write sample traffic",
     "ops_daily": "a day's figures and verdict",
+    "watchdog_explain": "why a day's verdict is what it is",
+    "watchdog_replay": "what the rule would have said, and what another configuration would have",
     "prod_verify": "is production in order? step by step, with a strict ops_daily",
     "doctor": "everything that a ticket needs, safe to paste",
     "ops_ci_normalize": "keep a scheduled run green when it merely had too little data",

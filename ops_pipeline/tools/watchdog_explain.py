@@ -1,0 +1,87 @@
+"""Why a day's verdict is what it is, in numbers that can be checked by hand."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ops_pipeline.contract import environment
+from ops_pipeline.contract.days import ONE_DAY, check_askable, last_complete_day, parse_day
+from ops_pipeline.contract.environment import Name
+from ops_pipeline.contract.lines import Line, LineName, Output
+from ops_pipeline.tools.command import Command
+
+_EPILOG = """lines (each is one line), of every signal that is not healthy, or with --all of every one:
+  watchdog_explain_signal  as ops_daily_signal
+  watchdog_explain_limit   touch=<touch> signal=<signal> limit=<rate> bound=<rate> excess=<n>
+  watchdog_explain_window  touch=<touch> signal=<signal> window_days=<n> x=<n> n=<n> expected_x=<n> critical_x=<n>
+      times_expected=<ratio> tail=<probability> unhealthy=<yes|no> excess=<n>
+  watchdog_explain_reasons touch=<touch> signal=<signal> window_days=<n> top=<reason> share=<share> by_reason=<group>
+  watchdog_explain status=<status> reason=<token> as_of=<day> since=<day> signals=<n> failing=<n> undecided=<n>
+  excess: so many events fewer (of positive reactions: more) would have been fine.
+  critical_x: the count from which the window is unhealthy. tail: the probability of such a count.
+
+It reads the stored daily counts and the present configuration, and changes nothing.
+
+exit codes:
+  0  it was explained, whatever the verdict is
+  1  an error: watchdog_explain status=fail reason=<token>
+
+examples:
+  ops-pipeline watchdog_explain                        the last complete UTC day
+  ops-pipeline watchdog_explain --as-of=2026-11-07 --all
+"""
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--as-of", metavar="DAY", help="the UTC day, YYYY-MM-DD (default: the last complete one)")
+    parser.add_argument("--all", action="store_true", help="healthy signals too")
+
+
+def _run(arguments: argparse.Namespace, output: Output) -> int:
+    day = parse_day(arguments.as_of) if arguments.as_of is not None else last_complete_day()
+    environment.required_value(Name.OPS_POSTGRES_DSN)
+    check_askable(day, first=environment.first_day())
+
+    from ops_pipeline.contract.config import HISTORY_DAYS
+    from ops_pipeline.contract.vocabulary import Status
+    from ops_pipeline.health.explain import explain
+    from ops_pipeline.report.explanation import explanation_lines
+    from ops_pipeline.store.daily_counts import read_days
+    from ops_pipeline.store.engine import ops_engine, reading
+    from ops_pipeline.store.verify import verify_tables
+
+    verify_tables(ops_engine())
+    with reading(ops_engine()) as connection:
+        days = read_days(connection, day - (HISTORY_DAYS - 1) * ONE_DAY, day)
+    verdict, explained = explain(days, day, environment.config().thresholds)
+    for line in explanation_lines(verdict, explained, is_all=arguments.all):
+        output.say(line)
+    statuses = [signal.status for signal in verdict.signals]
+    return output.decide(
+        Line(
+            LineName.WATCHDOG_EXPLAIN,
+            status=verdict.status,
+            reason=verdict.reason,
+            as_of=day,
+            since=verdict.since,
+            signals=len(statuses),
+            failing=statuses.count(Status.UNHEALTHY),
+            undecided=statuses.count(Status.INSUFFICIENT_DATA),
+        )
+    )
+
+
+COMMAND = Command(
+    name="watchdog_explain",
+    line=LineName.WATCHDOG_EXPLAIN,
+    description="Explain a day's verdict: counts, what was expected, the windows tried, what would have been fine.",
+    epilog=_EPILOG,
+    add_arguments=_add_arguments,
+    run=_run,
+)
+main = COMMAND.main
+
+
+if __name__ == "__main__":
+    sys.exit(main())
