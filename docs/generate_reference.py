@@ -41,7 +41,7 @@ EXIT_CODES = {
 
 KEY_MEANINGS = {
     "as_of": "the UTC day in question, the last one of the window",
-    "window_days": "days in the window; of a signal: the days it judges, for `delivered` those without deliveries",
+    "window_days": "days, ending with `as_of`, that the figures are about; of a signal: the window that decides",
     "delivered_total": "deliveries of both touches",
     "delivered_first": "deliveries of the first touch",
     "delivered_second": "deliveries of the second touch",
@@ -68,17 +68,21 @@ KEY_MEANINGS = {
     "signal": "what is watched",
     "status": "`healthy`, `insufficient_data` or `unhealthy`",
     "reason": "one word, explained below; of the watchdog: the worst",
-    "x": "the rate's numerator; of `delivered`: deliveries on the day; of `identity_leak`: leaks",
-    "n": "the rate's denominator; of `delivered`: days of history; of `identity_leak`: held and disabled",
+    "x": "the rate's numerator; of `delivered`: deliveries; of `identity_leak`: leaks; else: events that are wrong",
+    "n": "the rate's denominator; of `delivered`: days of history; else: events that were looked at",
     "rate": "x / n",
-    "expected": "of `delivered`: deliveries that the judged days usually have",
+    "expected": "what earlier weeks lead one to expect: the rate, or of `delivered` the deliveries",
+    "critical": "the rate from which this window would be unhealthy by history",
     "limit": "the configured limit",
     "bound": "the confidence bound of the rate: unhealthy if it lies beyond the limit",
-    "sees": "the multiple of the limit that so many events would show",
+    "sees": "the smallest multiple of `expected` (of `limit`, while nothing is expected) that would show",
     "reasons": "every reason of an unhealthy signal, the worst first",
     "signals": "signals that there are",
     "failing": "of these, unhealthy ones",
     "undecided": "of these, ones with insufficient data",
+    "since": "first day of the present episode; it lasts until the second healthy day in a row",
+    "change": "what is new: `none`, `opened`, `worsened` or `recovered`",
+    "was": "what was said of this day before, where it was recomputed (late data) and is something else now",
 }
 
 
@@ -113,6 +117,21 @@ FAILURE_KEYS = {
     "file": "which of the files, counted from 1",
 }
 
+
+_PARTS = """
+[thresholds.second]
+hold_rate = 0.5
+positive_rate = "off"
+
+[[thresholds.planned]]
+first = 2026-12-24
+last = 2026-12-26
+
+[[thresholds.accepted]]
+since = 2026-11-02
+signal = "suppression_rate"
+touch = "second"
+"""
 
 NAGIOS = {
     NagiosState.OK: "healthy, or in order",
@@ -294,8 +313,7 @@ def _lines_page() -> str:
         has too little to judge all of it:""",
         _block("\n".join(map(str, lines))),
         _table(("key", "means", "on"), _key_rows(lines)),
-        f"""Touches are {_words(Scope)}. Signals are {_words(SignalName)}; `failure_rate` is there only where its
-        limit is set.""",
+        f"""Touches are {_words(Scope)}. Signals are {_words(SignalName)}.""",
         "`ops_metrics_snapshot` is followed by one JSON object with the same figures, rates with six decimals:",
         _table(("field", "holds, or is in the example"), _snapshot_rows(snapshot.fields)),
         "`schema_version` is raised when a field changes its name or meaning, not when one is added.",
@@ -354,8 +372,15 @@ def _key_of_section_rows(section: str, cls: type) -> Iterator[Sequence[str]]:
         if section == "taxonomy":
             meaning = f"The reasons that `{Outcome(item.name)}` events may have."
             rule = "labels, each once, none of them reserved"
-        shown = "not set" if default is None else f"`{_toml(default)}`"
-        yield f"`{item.name}`", shown, meaning.replace("None: not judged.", "Not set: not judged."), rule
+        shown = "not set" if default is None or default in ({}, ()) else f"`{_toml(default)}`"
+        yield (
+            f"`{item.name}`",
+            shown,
+            meaning.replace('None (in the file: `"off"`): no limit.', '`"off"`: no limit.').replace(
+                "None: no limit.", '`"off"`: no limit.'
+            ),
+            rule,
+        )
 
 
 def _section_blocks() -> Iterator[str]:
@@ -370,7 +395,8 @@ def _example_file() -> str:
         lines = [f"[{section}]"]
         for item in fields(cls):
             default = getattr(cls(), item.name)
-            lines.append(f"{item.name} = {_toml(0.05 if default is None else default)}")
+            if default not in ({}, ()):
+                lines.append(f"{item.name} = {_toml(0.05 if default is None else default)}")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
 
@@ -408,6 +434,13 @@ def _configuration_page() -> str:
         "### A complete example",
         "The defaults, and a limit for `failure_rate`, which has none by default:",
         _block(_example_file(), "toml"),
+        "Limits of one touch, a planned event, and a new level that was decided to be right:",
+        _block(_PARTS, "toml"),
+        """The days of a planned event (UTC, both included; `touch` is optional) are left out of every baseline and
+        window, and their verdict is `insufficient_data reason=planned`; an identity leak is reported all the same. An
+        accepted level (`signal` is one of the four rates or `delivered`) forgets what was before: from that day on
+        the signal learns anew, which takes six weeks for a rate and two for `delivered`; until then its limit holds.
+        Whoever answers for the service decides that, in a reviewed change of this file.""",
         """What the limits mean, and how many events each one needs:
         [How the watchdog decides](../explanation/watchdog.md).""",
     )

@@ -460,6 +460,74 @@ def _one_touch_is_healthy_and_the_other_silent(world: World) -> str:
     return world.run("ops_daily", "--mode=prod")
 
 
+def _three_months(world: World, *, bad: dict[str, int] | None = None) -> None:
+    """Send ninety days of both touches; today the first touch has the `bad` counts instead."""
+    usual = {"offered": 300, "suppressed": 40, "attempted": 300, "held": 15, "delivered": 280, "failed": 5}
+    usual["acknowledged"] = 130
+    reasons = {"suppressed": "unknown", "held": "rate_limited", "failed": "blocked", "acknowledged": "positive"}
+    for touch in ("first", "second"):
+        for outcome, count in usual.items():
+            today = (bad or {}).get(outcome, count) if touch == "first" else count
+            reason = f"'{reasons[outcome]}'" if outcome in reasons else "NULL"
+            first, last = f"timestamptz '{DAY - timedelta(days=89)} 00:00Z'", f"timestamptz '{DAY} 00:00Z'"
+            world.execute(
+                f"INSERT INTO ops.delivery_events SELECT d + interval '12 hours', '{touch}', '{outcome}', {reason}"  # noqa: S608
+                f" FROM generate_series({first}, {last}, interval '1 day') AS d,"
+                f" generate_series(1, CASE WHEN d = {last} THEN {today} ELSE {count} END)"
+            )
+
+
+@provokes(
+    Reason.AS_EXPECTED,
+    Reason.HOLD_RATE_HIGH,
+    Reason.SUPPRESSION_RATE_HIGH,
+    Reason.FAILURE_RATE_HIGH,
+    Reason.POSITIVE_RATE_LOW,
+)
+def _today_is_unlike_the_weeks_before(world: World) -> str:
+    world.configure()
+    bad = {"offered": 200, "suppressed": 140, "held": 60, "delivered": 200, "failed": 45, "acknowledged": 10}
+    _three_months(world, bad=bad)
+    return world.run("ops_daily", "--mode=prod")
+
+
+@provokes(Reason.DELIVERED_LOW, Reason.FUNNEL_BROKEN)
+def _most_is_not_delivered(world: World) -> str:
+    world.configure()
+    _three_months(world, bad={"delivered": 20, "acknowledged": 9, "held": 290})
+    world.execute(
+        "INSERT INTO ops.delivery_events SELECT occurred_at, touch, 'queued' FROM ops.delivery_events,"
+        " generate_series(1, 2) WHERE outcome = 'attempted'"
+    )
+    return world.run("ops_daily", "--mode=prod")
+
+
+@provokes(Reason.LABELS_UNUSABLE, Reason.NOT_A_SEGMENT)
+def _labels_say_nothing(world: World) -> str:
+    world.configure(OPS_CONFIG=world.write("ops.toml", "[privacy]\nmax_segments = 3\n"))
+    world.send(50, "held", "a_new_reason")
+    labels = world.run("ops_daily", "--mode=prod")
+    world.execute("TRUNCATE ops.delivery_events, ops.daily_counts")
+    world.execute(
+        f"INSERT INTO ops.delivery_events SELECT '{DAY} 12:00+00', 'first', 'delivered', NULL, 'segment_' || n"  # noqa: S608
+        " FROM generate_series(1, 5) AS n"
+    )
+    return labels + world.run("ops_daily", "--mode=prod")
+
+
+@provokes(Reason.REPORT_MISSING)
+def _what_draws_plots_is_not_installed(world: World) -> str:
+    world.configure()
+    return world.run("watchdog_replay", "--report=replay.html", before="sys.modules['altair'] = None")
+
+
+@provokes(Reason.PLANNED)
+def _a_planned_day(world: World) -> str:
+    planned = f"[[thresholds.planned]]\nfirst = {DAY}\nlast = {DAY}\n"
+    world.configure(OPS_CONFIG=world.write("ops.toml", planned))
+    return world.run("ops_daily", "--mode=prod")
+
+
 @provokes(Reason.TRAFFIC_STOPPED, Reason.QUIET_EXPECTED, Reason.NO_BASELINE)
 def _traffic_stops(world: World) -> str:
     world.configure()

@@ -13,6 +13,7 @@ import re
 import zlib
 from collections.abc import Mapping
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -30,6 +31,7 @@ from ops_pipeline_tests.acceptance.conftest import DAYS, ThirtyDays, configure, 
 from ops_pipeline_tests.conftest import Database
 
 LAST = DAYS[-1]
+_PAGE = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "watchdog.md"
 ARGUMENTS = ["--mode=prod", f"--as-of={LAST}"]
 WINDOWS = (7, 30)
 SILENT_DAYS = (date(2026, 10, 27), date(2026, 10, 28))
@@ -156,6 +158,16 @@ def test_the_story_begins_without_an_alarm_and_is_never_called_healthy_once_traf
     assert Status.UNHEALTHY not in {statuses[day] for day in DAYS[:2]}
     # From 300 deliveries a day to 16, 6, none for two days, and a hundred on average thereafter.
     assert Status.HEALTHY not in {statuses[day] for day in DAYS if day >= date(2026, 10, 25)}
+
+
+def test_the_documented_month_is_what_the_watchdog_says_of_it(thirty_days: ThirtyDays) -> None:
+    rows = [row.split(" | ") for row in _PAGE.read_text(encoding="utf-8").splitlines() if row.startswith("| 1")]
+    months = [row for row in rows if re.match(r"\| 1[01]-\d\d (and|to) ", row[0])]
+    for cells in months:
+        days = [date.fromisoformat(f"2026-{day}") for day in re.findall(r"1[01]-\d\d", cells[0])]
+        said = {reason.value for day in days for reason in thirty_days.verdicts[day].unhealthy_reasons}
+        assert set(re.findall(r"`([a-z_]+)`", cells[2])) <= said, cells[0]
+    assert len(months) == 8
 
 
 def fields_of(lines: list[str], name: str, window_days: int) -> Fields:
