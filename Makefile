@@ -36,8 +36,10 @@ check: .venv/installed ## format, lint, types, layers, locks, generated docs
 	@$(BIN)/ops-pipeline db_bootstrap --dry-run --lint
 	@$(BIN)/python docs/generate_reference.py --check
 
-bench: .venv/installed ## start of the quick tools, as a ratio to `python -c pass`
+bench: .venv/installed ## how fast the tools start and judge, as ratios; how good the watchdog is (some minutes)
 	@$(BIN)/python -m ops_pipeline_tests.bench.start
+	@$(BIN)/python -m ops_pipeline_tests.bench.judge
+	@$(BIN)/python -m ops_pipeline_tests.simulation.benchmark
 
 lock: .venv/installed ## pin every package anew, with hashes
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --generate-hashes \

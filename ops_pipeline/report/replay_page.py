@@ -76,6 +76,8 @@ def _episode_rows(verdicts: Mapping[str, Sequence[Verdict]]) -> Iterator[Sequenc
 def _table(header: Sequence[object], rows: Iterator[Sequence[object]]) -> str:
     head = "".join(f"<th>{escape(str(cell))}</th>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    if not body:
+        return "<p>None.</p>"
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
