@@ -4,7 +4,7 @@ BIN := .venv/bin
 PORT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test check bench lock clean
+.PHONY: help demo ui test proofs check bench lock clean
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -26,7 +26,10 @@ ui: .venv/installed ## the Dagster UI on the demo database, until Ctrl-C (PORT=3
 	@$(BIN)/ops-pipeline ui --port=$(PORT)
 
 test: .venv/installed ## the whole test suite on a real PostgreSQL
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+
+proofs: .venv/installed ## what takes longer: the watchdog on simulated years, the search for leaks
+	@$(BIN)/python -m pytest -m slow
 
 check: .venv/installed ## format, lint, types, layers, locks, generated docs
 	@$(BIN)/ruff format --check .

@@ -2,11 +2,16 @@
 
 import dagster as dg
 
+from ops_pipeline.contract.errors import declared
+from ops_pipeline.orchestration.boundary import guard_process
 from ops_pipeline.orchestration.jobs import daily_definitions
 from ops_pipeline.orchestration.ops import db_bootstrap, db_verify, prod_verify
 
+guard_process()
+
 
 @dg.definitions
+@declared
 def definitions() -> dg.Definitions:
     """Return everything that Dagster serves; loading it needs no database and no secret."""
     return dg.Definitions.merge(daily_definitions(), dg.Definitions(jobs=[db_bootstrap, db_verify, prod_verify]))

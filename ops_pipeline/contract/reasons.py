@@ -373,6 +373,16 @@ class Reason(StrEnum):
         "Dagster's own storage could not be opened.",
         "Check DAGSTER_POSTGRES_DSN as you would OPS_POSTGRES_DSN.",
     )
+    DSN_IN_FILE = (
+        "dsn_in_file",
+        "dagster.yaml holds a DSN or password itself; it would stand in the arguments of Dagster's processes.",
+        "Write `env: DAGSTER_POSTGRES_DSN` in its place, set the variable, and change the password.",
+    )
+    OUTSIDE_TEXT = (
+        "outside_text",
+        "A run, backfill or reported event brought text of its own, which Dagster would store and show.",
+        "Launch it without tags, title or description, and with the documented words in its configuration.",
+    )
     DAGSTER_STORAGE_MISSING = (
         "dagster_storage_missing",
         "Dagster has no tables yet in the database that DAGSTER_POSTGRES_DSN names.",

@@ -81,6 +81,7 @@ def _number(value: int | float | str) -> dg.MetadataValue:
         "events relation. Days that were never counted and that a verdict looks back on are counted with it."
     ),
 )
+@declared
 def daily_counts(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult[None]:
     """Count the day's events."""
     day = parse_day(context.partition_key)
@@ -97,7 +98,6 @@ def daily_counts(context: dg.AssetExecutionContext, deployment: Deployment) -> d
     )
 
 
-@declared
 def _roll_up(deployment: Deployment, day: date) -> RolledUp:
     return roll_up_day(
         deployment.engine(),
@@ -109,7 +109,6 @@ def _roll_up(deployment: Deployment, day: date) -> RolledUp:
     )
 
 
-@declared
 def _compute(
     deployment: Deployment,
     day: date,
@@ -134,6 +133,7 @@ def _compute(
     metadata=_table_metadata(schema.delivered_totals),
     description="Deliveries of the day and of each window that ends with it, per touch and over both.",
 )
+@declared
 def delivered_totals(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult[None]:
     """Compute deliveries from the daily counts."""
     day = parse_day(context.partition_key)
@@ -166,6 +166,7 @@ def delivered_totals(context: dg.AssetExecutionContext, deployment: Deployment) 
     metadata=_table_metadata(schema.hold_suppression_rates),
     description="Hold, suppression and failure rates of the day and of each window that ends with it, per touch.",
 )
+@declared
 def hold_suppression_rates(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult[None]:
     """Compute rates from the daily counts."""
     day = parse_day(context.partition_key)
@@ -213,6 +214,7 @@ def hold_suppression_rates(context: dg.AssetExecutionContext, deployment: Deploy
     metadata=_table_metadata(schema.second_touch_summaries),
     description="The second touch's whole funnel, with every reason, for the day and each window that ends with it.",
 )
+@declared
 def second_touch_summaries(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult[None]:
     """Compute the second touch's funnel from the daily counts."""
     day = parse_day(context.partition_key)

@@ -85,6 +85,7 @@ with warnings.catch_warnings():
     description="Evaluates the rule on the daily counts, stores the verdict and reports it signal by signal.",
     can_subset=True,
 )
+@declared
 def watchdog(context: dg.AssetCheckExecutionContext, deployment: Deployment) -> Iterator[dg.AssetCheckResult]:
     """Yield the verdict's whole and its signals as check results."""
     verdict = _judge(deployment, parse_day(context.partition_key))
@@ -94,7 +95,6 @@ def watchdog(context: dg.AssetCheckExecutionContext, deployment: Deployment) -> 
             yield result
 
 
-@declared
 def _judge(deployment: Deployment, day: date) -> Verdict:
     with writing(deployment.engine()) as connection:
         lock_days(connection)

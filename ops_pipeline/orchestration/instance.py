@@ -19,7 +19,7 @@ from ops_pipeline.contract.shipped import shipped
 def configured_instance() -> Iterator[dg.DagsterInstance]:
     """Yield the instance of DAGSTER_HOME, or without one the instance of the shipped `dagster.yaml`.
 
-    Raises OpsError `dagster_storage_unavailable`, or `invalid_env` for a DSN that cannot work.
+    Raises OpsError `dagster_storage_unavailable`, `invalid_env` for a DSN that cannot work, or `dsn_in_file`.
     """
     with tempfile.TemporaryDirectory(prefix="ops_pipeline_") as scratch:
         instance = _open(Path(os.environ.get("DAGSTER_HOME") or scratch))
@@ -55,6 +55,6 @@ def _open(home: Path) -> dg.DagsterInstance:
         failure = as_declared(error)
     else:
         return instance
-    if failure.reason is Reason.INVALID_ENV:
+    if failure.reason in (Reason.INVALID_ENV, Reason.DSN_IN_FILE):
         raise failure
     raise OpsError(Reason.DAGSTER_STORAGE_UNAVAILABLE, cause=failure.fields.get("cause", failure.reason))

@@ -5,6 +5,7 @@ from datetime import UTC
 import dagster as dg
 
 from ops_pipeline.contract.days import ONE_DAY
+from ops_pipeline.contract.errors import declared
 from ops_pipeline.orchestration.assets import (
     daily_counts,
     delivered_totals,
@@ -35,6 +36,7 @@ ops_daily = dg.define_asset_job(
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="At 03:00 UTC, the UTC day that has just ended.",
 )
+@declared
 def ops_daily_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """Ask for the last complete UTC day."""
     day = (context.scheduled_execution_time.astimezone(UTC).date() - ONE_DAY).isoformat()

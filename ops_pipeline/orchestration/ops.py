@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from ops_pipeline.contract.days import last_complete_day
-from ops_pipeline.contract.errors import OpsError, as_declared
+from ops_pipeline.contract.errors import OpsError, as_declared, declared
 from ops_pipeline.contract.lines import Line, LineName
 from ops_pipeline.contract.vocabulary import Status
 from ops_pipeline.contract.words import Label
@@ -20,6 +20,12 @@ from ops_pipeline.store.revisions import check_revisions
 APPLY_MIGRATIONS = Label("apply_migrations")
 
 
+class _LineFailure(dg.Failure):
+    """A failed run whose text is a line."""
+
+    is_declared = True
+
+
 def _do(context: dg.OpExecutionContext, work: Callable[[], Line], failed: LineName, **fields: object) -> None:
     """Log the line that `work` returns; where it fails, fail the run with the line that the tool would print."""
     try:
@@ -29,7 +35,7 @@ def _do(context: dg.OpExecutionContext, work: Callable[[], Line], failed: LineNa
     else:
         context.log.info(str(line))
         return
-    raise dg.Failure(
+    raise _LineFailure(
         description=str(Line(failed, status=Label("fail"), **fields, reason=failure.reason, **failure.fields)),
         metadata={
             "reason": failure.reason.value,
@@ -59,6 +65,7 @@ _VERIFY_MODE = _mode(
 
 # A job's name cannot be an op's too.
 @dg.op(name="apply_or_check_revisions", out=dg.Out(dg.Nothing), config_schema={"mode": _BOOTSTRAP_MODE})
+@declared
 def _bootstrap(context: dg.OpExecutionContext) -> None:
     if context.op_config["mode"] == APPLY_MIGRATIONS:
         _do(context, _apply, LineName.DB_BOOTSTRAP, mode=APPLY_MIGRATIONS)
@@ -77,6 +84,7 @@ def _apply() -> Line:
 
 
 @dg.op(name="compare_databases", out=dg.Out(dg.Nothing))
+@declared
 def _verify(context: dg.OpExecutionContext) -> None:
     _do(context, lambda: verify_deployment().line(), LineName.DB_VERIFY)
 
@@ -95,6 +103,7 @@ def _op_name(step: Step) -> str:
     out=dg.Out(dg.Nothing),
     description="Is everything set that production needs? Names only.",
 )
+@declared
 def _config(context: dg.OpExecutionContext) -> None:
     _take(context, Step.CONFIG, CHECKS[Step.CONFIG])
 
@@ -106,6 +115,7 @@ def _config(context: dg.OpExecutionContext) -> None:
     config_schema={"mode": _VERIFY_MODE},
     description="Are the revisions in order? Ends the run where the mode is dry_run.",
 )
+@declared
 def _plan(context: dg.OpExecutionContext) -> Iterator[dg.Output[None]]:
     _take(context, Step.PLAN, CHECKS[Step.PLAN])
     # Without an output, Dagster skips what comes after.
@@ -119,6 +129,7 @@ def _plan(context: dg.OpExecutionContext) -> Iterator[dg.Output[None]]:
     out=dg.Out(dg.Nothing),
     description="Are the databases as they should be? Changes nothing.",
 )
+@declared
 def _database(context: dg.OpExecutionContext) -> None:
     _take(context, Step.DATABASE, CHECKS[Step.DATABASE])
 
@@ -129,6 +140,7 @@ def _database(context: dg.OpExecutionContext) -> None:
     out=dg.Out(dg.Nothing),
     description="Runs the job ops_daily for the last complete UTC day; unhealthy fails, insufficient data does not.",
 )
+@declared
 def _ops_daily(context: dg.OpExecutionContext) -> None:
     def run() -> Line:
         _, verdict = run_ops_daily(context.instance, last_complete_day())
@@ -140,6 +152,7 @@ def _ops_daily(context: dg.OpExecutionContext) -> None:
 
 
 @dg.config_mapping(config_schema={"mode": _BOOTSTRAP_MODE})
+@declared
 def _bootstrap_config(config: dict[str, Any]) -> dict[str, Any]:
     return {"ops": {_bootstrap.name: {"config": config}}}
 
@@ -166,6 +179,7 @@ def db_verify() -> None:
 
 
 @dg.config_mapping(config_schema={"mode": _VERIFY_MODE})
+@declared
 def _prod_verify_config(config: dict[str, Any]) -> dict[str, Any]:
     return {"ops": {_plan.name: {"config": config}}}
 

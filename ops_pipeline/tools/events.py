@@ -101,7 +101,7 @@ def import_one(
     try:
         done = import_file(engine, path, rules, max_rejected=max_rejected)
     except TooManyRejectedError as error:
-        rejected_by, failure = error.rejected_by, error
+        rejected_by, failure = error.rejected_by, as_declared(error)
     except Exception as error:  # noqa: BLE001 - the file's number belongs on the line
         failure = as_declared(error)
     else:

@@ -16,6 +16,8 @@ from ops_pipeline_tests.simulation.benchmark import Seen, broken, clean
 from ops_pipeline_tests.simulation.rules import this_project
 from ops_pipeline_tests.simulation.streams import WARM_UP, YEAR, Incident, make_stream
 
+pytestmark = pytest.mark.slow
+
 YEARS, EACH = 80, 12
 
 
