@@ -21,9 +21,16 @@ from ops_pipeline.contract.config import SECTIONS
 from ops_pipeline.contract.environment import TLS_MODES, Name
 from ops_pipeline.contract.lines import NONE, ExitCode, Format, Line, NagiosState, Output
 from ops_pipeline.contract.reasons import Cause, Reason
-from ops_pipeline.contract.vocabulary import Outcome, Reserved, Scope
+from ops_pipeline.contract.vocabulary import OTHER, Outcome, Reserved, Scope
 from ops_pipeline.health import DayCounts, SignalName, Verdict, evaluate
-from ops_pipeline.health.metrics import Metrics, delivered_totals, hold_suppression_rates, second_touch_summaries
+from ops_pipeline.health.metrics import (
+    DeliveredSegments,
+    Metrics,
+    delivered_totals,
+    hold_suppression_rates,
+    second_touch_summaries,
+)
+from ops_pipeline.health.segments import break_down
 from ops_pipeline.report.daily_lines import daily_lines, measures, watchdog_line
 from ops_pipeline.tools.cli import TOOLS, commands
 
@@ -61,6 +68,8 @@ KEY_MEANINGS = {
     "queued": "attempts handed to the sender",
     "held_by": "held, by reason",
     "delivered": "deliveries",
+    "delivered_by": "deliveries of the day, by declared segment; those with few (`privacy.min_cell`) are in `other`",
+    "other": "deliveries of all other segments, and of none; `lt10`: fewer than 10",
     "acknowledged": "reactions",
     "acknowledged_by": "reactions, by kind",
     "disabled": "people who get no more",
@@ -92,6 +101,7 @@ VALUES = {
     "`2026-11-07`": "a UTC day",
     "`a:3,b:1`": "a group: 3 of a, 1 of b; the largest first, then by name",
     "`a,b`": "a list of words",
+    "`lt10`": "fewer than 10: a number too small to be told; 0 is one of them",
     "a word": "a member of a closed list, such as a status, a reason code or a declared reason",
     "`UPPER_CASE`": "the name of an environment variable; never its value",
 }
@@ -235,9 +245,16 @@ def _example() -> tuple[Metrics, Verdict, list[Line]]:
         totals=delivered_totals(days, AS_OF, WINDOWS),
         rates=hold_suppression_rates(days, AS_OF, WINDOWS),
         second_touch=second_touch_summaries(days, AS_OF, WINDOWS),
+        segments=(_segments(days[-1]),),
     )
     verdict = evaluate(days, AS_OF)
     return metrics, verdict, list(daily_lines(metrics, verdict))
+
+
+def _segments(day: DayCounts) -> DeliveredSegments:
+    delivered = day.counts[("first", "delivered", None)]
+    found = break_down({"email": delivered - 22, "sms": 15, "push": 3}, delivered, 10)
+    return DeliveredSegments(touch=Scope.FIRST, delivered=delivered, by_segment=found.by_segment, min_cell=10)
 
 
 def _nagios_example() -> str:
@@ -370,7 +387,7 @@ def _key_of_section_rows(section: str, cls: type) -> Iterator[Sequence[str]]:
         meaning = meanings.get(item.name) or inspect.getdoc(cls) or ""
         rule = _rule(cls, item.name) if section != "taxonomy" else ""
         if section == "taxonomy":
-            meaning = f"The reasons that `{Outcome(item.name)}` events may have."
+            meaning = meanings.get(item.name) or f"The reasons that `{Outcome(item.name)}` events may have."
             rule = "labels, each once, none of them reserved"
         shown = "not set" if default is None or default in ({}, ()) else f"`{_toml(default)}`"
         yield (
@@ -430,7 +447,7 @@ def _configuration_page() -> str:
         default.""",
         *_section_blocks(),
         f"""A label is a word of lower-case letters, digits and underscores that begins with a letter, at most 40
-        characters. Reserved are {_words(Reserved)}.""",
+        characters. Reserved are {_words(Reserved)}, and for segments `{OTHER}`.""",
         "### A complete example",
         "The defaults, and a limit for `failure_rate`, which has none by default:",
         _block(_example_file(), "toml"),

@@ -20,6 +20,7 @@ from ops_pipeline.contract.vocabulary import (
     DISABLED_REASONS,
     FAILED_REASONS,
     HELD_REASONS,
+    OTHER,
     SUPPRESSED_REASONS,
     Outcome,
     Reserved,
@@ -171,21 +172,25 @@ class Windows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taxonomy:
-    """The reasons a deployment declares, for each outcome that needs one.
+    """The reasons a deployment declares, for each outcome that needs one, and its segments.
 
-    Raises ValueError for a reason that is no label or is one of the reserved words.
+    Raises ValueError for a reason or segment that is no label or is one of the reserved words.
     """
 
     held: tuple[str, ...] = HELD_REASONS
     suppressed: tuple[str, ...] = SUPPRESSED_REASONS
     disabled: tuple[str, ...] = DISABLED_REASONS
     failed: tuple[str, ...] = FAILED_REASONS
+    segments: tuple[str, ...] = ()
+    """Segments whose deliveries are broken down, such as the channels; what is not declared is never named."""
 
     def __post_init__(self) -> None:
         reserved = set(Reserved)
         for reasons in (self.held, self.suppressed, self.disabled, self.failed):
             if any(not is_label(reason) or reason in reserved for reason in reasons):
                 raise ValueError("a declared reason is no label, or is reserved")
+        if any(not is_label(segment) or segment in {*reserved, OTHER} for segment in self.segments):
+            raise ValueError("a declared segment is no label, or is reserved")
 
     @property
     def reasons(self) -> Mapping[Outcome, tuple[str, ...]]:
@@ -205,8 +210,12 @@ class Privacy:
 
     max_segments: int = 50
     """More distinct segments than this on one day are no segments; the day is counted without them."""
+    min_cell: int = 10
+    """A segment with fewer deliveries on a day is not named; it is folded into the others. 1: all are named."""
 
     def __post_init__(self) -> None:
+        if not _is_whole_between(self.min_cell, 1, 1000):
+            raise ValueError("min_cell is a whole number from 1 to 1000")
         if not _is_whole_between(self.max_segments, 1, 1000):
             raise ValueError("max_segments is a whole number from 1 to 1000")
 

@@ -63,6 +63,7 @@ class LineName(StrEnum):
     OPS_DAILY = "ops_daily"
     OPS_DAILY_RATES = "ops_daily_rates"
     OPS_DAILY_SECOND_TOUCH = "ops_daily_second_touch"
+    OPS_DAILY_SEGMENTS = "ops_daily_segments"
     OPS_DAILY_SIGNAL = "ops_daily_signal"
     OPS_DAILY_TOTALS = "ops_daily_totals"
     OPS_DAILY_WATCHDOG = "ops_daily_watchdog"

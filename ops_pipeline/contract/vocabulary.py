@@ -82,6 +82,8 @@ class Change(StrEnum):
 
 
 POSITIVE = "positive"
+OTHER = "other"
+"""All segments that are not named, and none."""
 IDENTITY_LEAK = "identity_leak"
 
 ACKNOWLEDGED_REASONS = (POSITIVE, "neutral", "negative")

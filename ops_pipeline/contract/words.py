@@ -57,6 +57,13 @@ class VersionNumber(Word):
     _SHAPE = r"[0-9]{1,4}(\.[0-9]{1,6}){0,4}((a|b|rc)[0-9]{1,4})?"
 
 
+class SmallCell(Word):
+    """A count that is too small to be told: fewer than so many."""
+
+    __slots__ = ()
+    _SHAPE = r"lt[0-9]{1,4}"
+
+
 def is_label(text: str) -> bool:
     """Return whether `text` matches the label pattern: lower case, digits, underscores, at most 40 characters."""
     return Label.maybe(text) is not None

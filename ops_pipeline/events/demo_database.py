@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from ops_pipeline.contract.days import ONE_DAY, last_complete_day
 from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.words import Label
 from ops_pipeline.events.intake import Rules
-from ops_pipeline.events.sample import DAYS, Sample, write_sample
+from ops_pipeline.events.sample import DAYS, SEGMENTS, Sample, write_sample
 from ops_pipeline.store.embedded import EmbeddedServer, embedded_server
 
 DEFAULT_FOLDER = Path(".ops_pipeline")
@@ -86,6 +87,7 @@ def _environment(demo: DemoDatabase) -> Iterator[None]:
         # The demo is complete in itself: what is set for another database does not belong in it.
         Name.OPS_EVENTS_DSN: None,
         Name.OPS_EVENTS_RELATION: None,
+        Name.OPS_CONFIG: os.environ.get(Name.OPS_CONFIG) or str(_settings(demo.folder)),
         Name.OPS_FIRST_DAY: (demo.last_day - (DAYS - 1) * ONE_DAY).isoformat(),
         "DAGSTER_HOME": None,
     }
@@ -95,6 +97,13 @@ def _environment(demo: DemoDatabase) -> Iterator[None]:
         yield
     finally:
         _set(before)
+
+
+def _settings(folder: Path) -> Path:
+    """Write the configuration that goes with the sample traffic: its segments are channels."""
+    path = folder / "ops.toml"
+    path.write_text(f"[taxonomy]\nsegments = {json.dumps(SEGMENTS)}\n", encoding="utf-8")
+    return path
 
 
 def _set(values: dict[str, str | None]) -> None:

@@ -58,10 +58,14 @@ _COUNT = """
                 WHEN NOT (outcome || ' ' || reason) = ANY(:declared) THEN 'undeclared'
                 ELSE reason
             END AS reason,
-            CASE WHEN segment ~ :label THEN segment WHEN segment IS NOT NULL THEN 'invalid_label' END AS segment
+            CASE
+                WHEN segment = ANY(:segments) THEN segment
+                WHEN segment ~ :label THEN 'undeclared'
+                WHEN segment IS NOT NULL THEN 'invalid_label'
+            END AS segment
         FROM counted
     ), wide AS (
-        SELECT utc_day FROM labelled GROUP BY utc_day HAVING count(DISTINCT segment) > :max_segments
+        SELECT utc_day FROM counted GROUP BY utc_day HAVING count(DISTINCT segment) > :max_segments
     )
     SELECT utc_day, touch, outcome, reason,
         CASE WHEN wide.utc_day IS NULL THEN segment ELSE 'not_a_segment' END AS segment,
@@ -93,7 +97,7 @@ def find_relation(connection: Connection, name: str) -> str:
 def count_events(connection: Connection, relation: str, first: date, last: date, config: Config) -> list[DailyCount]:
     """Return the counts of the UTC days from `first` to `last`, from one GROUP BY on the quoted `relation`.
 
-    A reason or segment that is no label, a reason that is not declared or is missing where one is required, and
+    A reason or segment that is no label or not declared, a reason that is missing where one is required, and
     segments that are none come back as reserved words, so that no text of the source travels. Raises OpsError
     `events_relation_invalid` for a touch or outcome that the contract does not have.
     """
@@ -107,6 +111,7 @@ def count_events(connection: Connection, relation: str, first: date, last: date,
         "outcomes": list(Outcome),
         "outcomes_with_reason": list(declared),
         "declared": [f"{outcome} {reason}" for outcome, reasons in declared.items() for reason in reasons],
+        "segments": list(config.taxonomy.segments),
         "label": LABEL_PATTERN,
         "max_segments": config.privacy.max_segments,
     }

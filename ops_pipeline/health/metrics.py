@@ -96,6 +96,22 @@ class SecondTouchSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveredSegments:
+    """Deliveries of one touch on one day by segment, as they may be published: see `segments`."""
+
+    touch: Scope
+    delivered: int
+    by_segment: Mapping[str, int]
+    min_cell: int
+    """No segment with fewer deliveries is named."""
+
+    @property
+    def other(self) -> int:
+        """Deliveries of all segments that are not named, and of none."""
+        return self.delivered - sum(self.by_segment.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
     """Everything that is reported for one day, over each window."""
 
@@ -103,6 +119,8 @@ class Metrics:
     totals: tuple[DeliveredTotal, ...]
     rates: tuple[HoldSuppressionRate, ...]
     second_touch: tuple[SecondTouchSummary, ...]
+    segments: tuple[DeliveredSegments, ...] = ()
+    """Of the day alone; empty where no segments are declared."""
 
 
 def attempted(window: WindowCounts, scope: str) -> tuple[int, bool]:

@@ -1,6 +1,6 @@
 """The four assets, one UTC day a partition. Checks live in `checks`, jobs and schedules in `jobs`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import TypeVar
 
@@ -12,14 +12,16 @@ from ops_pipeline.contract.config import HISTORY_DAYS
 from ops_pipeline.contract.days import ONE_DAY, parse_day
 from ops_pipeline.contract.environment import first_day
 from ops_pipeline.contract.errors import declared
-from ops_pipeline.contract.vocabulary import Scope
+from ops_pipeline.contract.vocabulary import OTHER, Scope
 from ops_pipeline.events.rollup import RolledUp, roll_up_day
 from ops_pipeline.health.counts import DayCounts
+from ops_pipeline.health.metrics import DeliveredSegments, DeliveredTotal
 from ops_pipeline.health.metrics import delivered_totals as compute_totals
 from ops_pipeline.health.metrics import hold_suppression_rates as compute_rates
 from ops_pipeline.health.metrics import second_touch_summaries as compute_summaries
 from ops_pipeline.orchestration.partitions import utc_days
 from ops_pipeline.orchestration.resources import Deployment
+from ops_pipeline.report.daily_lines import told
 from ops_pipeline.report.tables import markdown_table
 from ops_pipeline.store import results, schema
 from ops_pipeline.store.daily_counts import lock_days, read_days
@@ -131,13 +133,21 @@ def _compute(
     kinds=KINDS,
     owners=OWNERS,
     metadata=_table_metadata(schema.delivered_totals),
-    description="Deliveries of the day and of each window that ends with it, per touch and over both.",
+    description="Deliveries of the day and of each window that ends with it, per touch; the day's by segment too.",
 )
 @declared
 def delivered_totals(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult[None]:
     """Compute deliveries from the daily counts."""
     day = parse_day(context.partition_key)
-    totals = _compute(deployment, day, compute_totals, results.write_delivered_totals)
+    settings = deployment.settings()
+
+    segments: list[DeliveredSegments] = []
+
+    def write(connection: Connection, day: date, totals: tuple[DeliveredTotal, ...]) -> None:
+        results.write_delivered_totals(connection, day, totals)
+        segments.extend(results.publish_segments(connection, day, settings.privacy, settings.taxonomy.segments))
+
+    totals = _compute(deployment, day, compute_totals, write)
     today = {total.touch: total for total in totals if total.window_days == 1}
     table = markdown_table(
         ("window_days", "touch", "delivered", "positive", "positive_rate"),
@@ -154,7 +164,17 @@ def delivered_totals(context: dg.AssetExecutionContext, deployment: Deployment) 
             },
             table,
         )
+        | _segments_metadata(segments)
     )
+
+
+def _segments_metadata(segments: Sequence[DeliveredSegments]) -> dict[str, dg.MetadataValue]:
+    rows = [
+        (found.touch, segment, events)
+        for found in segments
+        for segment, events in (*found.by_segment.items(), (OTHER, told(found.other, found.min_cell)))
+    ]
+    return {"segments": dg.MetadataValue.md(markdown_table(("touch", "segment", "delivered"), rows))} if rows else {}
 
 
 @dg.asset(

@@ -7,8 +7,14 @@ from dataclasses import asdict
 
 from ops_pipeline.contract.lines import Line, LineName, Measure, Snapshot
 from ops_pipeline.contract.vocabulary import Scope, SignalName, Status
-from ops_pipeline.contract.words import Label
-from ops_pipeline.health.metrics import DeliveredTotal, HoldSuppressionRate, Metrics, SecondTouchSummary
+from ops_pipeline.contract.words import Label, SmallCell
+from ops_pipeline.health.metrics import (
+    DeliveredSegments,
+    DeliveredTotal,
+    HoldSuppressionRate,
+    Metrics,
+    SecondTouchSummary,
+)
 from ops_pipeline.health.verdict import Signal, Verdict
 
 SCHEMA_VERSION = 1
@@ -16,12 +22,13 @@ SCHEMA_VERSION = 1
 
 
 def daily_lines(metrics: Metrics, verdict: Verdict) -> Iterator[Line]:
-    """Yield the day's lines in their fixed order: totals, rates, second touch, signals, verdict, snapshot."""
+    """Yield the day's lines in their fixed order: figures from totals to segments, signals, verdict, snapshot."""
     windows = sorted({total.window_days for total in metrics.totals} - {1})
     for window_days in windows:
         yield _totals(metrics, window_days)
     yield from (_rates(metrics, rate) for rate in metrics.rates if rate.window_days in windows)
     yield from (_second_touch(metrics, summary) for summary in metrics.second_touch if summary.window_days in windows)
+    yield from (_segments(metrics, found) for found in metrics.segments)
     yield from (signal_line(LineName.OPS_DAILY_SIGNAL, verdict, signal) for signal in verdict.signals)
     yield watchdog_line(verdict)
     yield _snapshot(metrics, verdict)
@@ -114,6 +121,22 @@ def _second_touch(metrics: Metrics, summary: SecondTouchSummary) -> Line:
     )
 
 
+def _segments(metrics: Metrics, found: DeliveredSegments) -> Line:
+    return Line(
+        LineName.OPS_DAILY_SEGMENTS,
+        as_of=metrics.as_of,
+        touch=found.touch,
+        delivered=found.delivered,
+        delivered_by=_labels(found.by_segment),
+        other=told(found.other, found.min_cell),
+    )
+
+
+def told(count: int, min_cell: int) -> int | SmallCell:
+    """Return a count of a breakdown as it may be told."""
+    return SmallCell(f"lt{min_cell}") if count < min_cell else count
+
+
 def signal_line(name: LineName, verdict: Verdict, signal: Signal) -> Line:
     """Return the line that says what was found of a signal."""
     return Line(
@@ -149,6 +172,7 @@ def _snapshot(metrics: Metrics, verdict: Verdict) -> Line:
             "delivered_totals": [_total_document(total) for total in metrics.totals],
             "hold_suppression_rates": [_rate_document(rate) for rate in metrics.rates],
             "second_touch_summaries": [_summary_document(summary) for summary in metrics.second_touch],
+            "delivered_segments": [_segments_document(found) for found in metrics.segments],
             "signals": [asdict(signal) for signal in verdict.signals],
         }
     )
@@ -169,6 +193,10 @@ def _rate_document(rate: HoldSuppressionRate) -> dict[str, object]:
 
 def _summary_document(summary: SecondTouchSummary) -> dict[str, object]:
     return {**asdict(summary), "suppression_rate": summary.suppression_rate, "hold_rate": summary.hold_rate}
+
+
+def _segments_document(found: DeliveredSegments) -> dict[str, object]:
+    return {**asdict(found), "other": told(found.other, found.min_cell)}
 
 
 def _attempted(figures: HoldSuppressionRate | SecondTouchSummary) -> Label:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import date
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, delete, insert, select
+from sqlalchemy import Connection, Table, delete, func, insert, select
 
+from ops_pipeline.contract.config import Privacy
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Change, Scope, SignalName, Status
-from ops_pipeline.health.metrics import DeliveredTotal, HoldSuppressionRate, Metrics, SecondTouchSummary
+from ops_pipeline.contract.vocabulary import Change, Outcome, Scope, SignalName, Status, Touch
+from ops_pipeline.health.metrics import (
+    DeliveredSegments,
+    DeliveredTotal,
+    HoldSuppressionRate,
+    Metrics,
+    SecondTouchSummary,
+)
+from ops_pipeline.health.segments import Breakdown, break_down
 from ops_pipeline.health.verdict import Signal, Verdict
 from ops_pipeline.store.schema import (
+    daily_counts,
+    delivered_segments,
     delivered_totals,
     hold_suppression_rates,
     second_touch_summaries,
@@ -37,6 +47,46 @@ def write_delivered_totals(connection: Connection, day: date, totals: Iterable[D
     """Replace the totals of `day`."""
     rows = ({**asdict(total), "positive_rate": total.positive_rate} for total in totals)
     _replace(connection, delivered_totals, day, rows)
+
+
+def publish_segments(
+    connection: Connection, day: date, privacy: Privacy, segments: Sequence[str]
+) -> tuple[DeliveredSegments, ...]:
+    """Break the deliveries of `day` down by `segments`, as far as that gives no small cell away.
+
+    Returns what is stored, one of each touch. What was published of the day before is kept in mind: see
+    `health.segments`. Without segments nothing changes.
+    """
+    if not segments:
+        return ()
+    before = {found.touch: Breakdown(found.delivered, found.by_segment) for found in _read_segments(connection, day)}
+    counted = connection.execute(
+        select(daily_counts.c.touch, daily_counts.c.segment, func.sum(daily_counts.c.events))
+        .where(daily_counts.c.utc_day == day, daily_counts.c.outcome == Outcome.DELIVERED)
+        .group_by(daily_counts.c.touch, daily_counts.c.segment)
+    )
+    delivered = {(touch, segment): int(events) for touch, segment, events in counted}
+    rows = []
+    for touch in Touch:
+        total = sum(events for (its_touch, _), events in delivered.items() if its_touch == touch)
+        cells = {segment: delivered.get((touch, segment), 0) for segment in segments}
+        found = break_down(cells, total, privacy.min_cell, before.get(Scope(touch)))
+        row = {"touch": touch, "delivered": total, "by_segment": found.by_segment, "min_cell": privacy.min_cell}
+        rows.append(row)
+    _replace(connection, delivered_segments, day, rows)
+    return _read_segments(connection, day)
+
+
+def _read_segments(connection: Connection, day: date) -> tuple[DeliveredSegments, ...]:
+    rows = connection.execute(
+        select(delivered_segments).where(delivered_segments.c.utc_day == day).order_by(delivered_segments.c.touch)
+    )
+    return tuple(
+        DeliveredSegments(
+            touch=Scope(row.touch), delivered=row.delivered, by_segment=row.by_segment, min_cell=row.min_cell
+        )
+        for row in rows
+    )
 
 
 def write_hold_suppression_rates(connection: Connection, day: date, rates: Iterable[HoldSuppressionRate]) -> None:
@@ -106,6 +156,7 @@ def read_metrics(connection: Connection, day: date) -> Metrics | None:
         totals=tuple(sorted(totals, key=lambda total: (total.window_days, order.index(total.touch)))),
         rates=tuple(sorted(rates, key=lambda rate: (rate.window_days, order.index(rate.touch)))),
         second_touch=_read(connection, second_touch_summaries, day, SecondTouchSummary),
+        segments=_read_segments(connection, day),
     )
 
 

@@ -40,6 +40,8 @@ MEANING = {
     "events": "How many such events there were.",
     "window_days": "Days in the window; 1 is the day alone.",
     "delivered": "Messages that reached their recipient.",
+    "by_segment": "delivered, by segment; segments with few deliveries are not named.",
+    "min_cell": "Deliveries below which a segment is not named.",
     "positive": "Positive acknowledgements, on the day they were given.",
     "positive_rate": "positive / delivered.",
     "offered": "Offers that were made.",
@@ -173,6 +175,19 @@ delivered_totals = Table(
     _computed_at(),
     PrimaryKeyConstraint("utc_day", "window_days", "touch"),
     comment="Deliveries in the window of window_days days that ends with utc_day.",
+)
+
+delivered_segments = Table(
+    "delivered_segments",
+    metadata,
+    Column("utc_day", Date, nullable=False),
+    Column("touch", Text, _one_of("touch", Touch), nullable=False),
+    *_counts("delivered"),
+    *_groups("by_segment"),
+    Column("min_cell", SmallInteger, nullable=False),
+    _computed_at(),
+    PrimaryKeyConstraint("utc_day", "touch"),
+    comment="Deliveries of the day by segment, as they were published: no small cell can be computed from them.",
 )
 
 hold_suppression_rates = Table(

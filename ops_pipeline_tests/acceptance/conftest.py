@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import gzip
 import io
 import json
@@ -91,13 +92,18 @@ class ThirtyDays:
 
 
 @pytest.fixture(scope="session")
-def thirty_days(server: EmbeddedServer, peer_app_template: Label) -> Iterator[ThirtyDays]:
+def thirty_days(
+    server: EmbeddedServer, peer_app_template: Label, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ThirtyDays]:
     """The application's thirty days after the real Dagster job has run for each of them, oldest first."""
     name = Label("peer_app_thirty_days")
     server.create_database(name, peer_app_template)
     database = Database(server.dsn(name), server.engine(name))
     with dg.DagsterInstance.ephemeral() as instance:
-        log = _run_each_day(instance, database)
+        settings = tmp_path_factory.mktemp("settings") / "ops.toml"
+        themes = {row["theme"] for row in csv.DictReader(io.StringIO(shipped_data("inbox_items.csv").decode()))}
+        settings.write_text(f"[taxonomy]\nsegments = {json.dumps(sorted(filter(None, themes)))}\n")
+        log = _run_each_day(instance, database, settings)
         with reading(database.engine) as connection:
             metrics = {day: found for day in DAYS if (found := read_metrics(connection, day))}
             verdicts = {day: said for day in DAYS if (said := read_verdict(connection, day))}
@@ -105,7 +111,7 @@ def thirty_days(server: EmbeddedServer, peer_app_template: Label) -> Iterator[Th
     server.drop_database(name, even_in_use=True)
 
 
-def _run_each_day(instance: dg.DagsterInstance, database: Database) -> str:
+def _run_each_day(instance: dg.DagsterInstance, database: Database, settings: Path) -> str:
     printed = io.StringIO()
     with (
         pytest.MonkeyPatch.context() as monkeypatch,
@@ -117,6 +123,7 @@ def _run_each_day(instance: dg.DagsterInstance, database: Database) -> str:
         for variable in Name:
             monkeypatch.delenv(variable, raising=False)
         configure(monkeypatch, database)
+        monkeypatch.setenv("OPS_CONFIG", str(settings))
         job = definitions().resolve_job_def(OPS_DAILY)
         for day in DAYS:
             assert job.execute_in_process(instance=instance, partition_key=day.isoformat()).success

@@ -149,11 +149,23 @@ def test_a_segment_with_too_many_labels_is_an_identifier_in_disguise(loose: Data
         rows = [("2026-11-07 12:00+00", "first", "delivered", None, f"user_{n}") for n in range(51)]
         _insert(connection, "public.loose", *rows)
         _insert(connection, "public.loose", ("2026-11-06 12:00+00", "first", "delivered", None, "email"))
-    _roll_up(loose, "public.loose")
+    taxonomy = Taxonomy(segments=("email", *(f"user_{n}" for n in range(51))))
+    _roll_up(loose, "public.loose", config=Config(taxonomy=taxonomy))
     # The other day keeps its segment.
     assert _segments(loose) == {"not_a_segment": 51, "email": 1}
-    _roll_up(loose, "public.loose", config=Config(privacy=Privacy(max_segments=51)))
+    _roll_up(loose, "public.loose", config=Config(taxonomy=taxonomy, privacy=Privacy(max_segments=51)))
     assert len(_segments(loose)) == 52
+
+
+def test_a_segment_that_is_not_declared_is_counted_and_never_named(loose: Database) -> None:
+    with loose.engine.begin() as connection:
+        segments = ["email", "sms", "john_smith", "John Smith", None]
+        rows = [("2026-11-07 12:00+00", "first", "delivered", None, segment) for segment in segments]
+        _insert(connection, "public.loose", *rows)
+    _roll_up(loose, "public.loose")
+    assert _segments(loose) == {"undeclared": 3, "invalid_label": 1, None: 1}
+    _roll_up(loose, "public.loose", config=Config(taxonomy=Taxonomy(segments=("email", "sms"))))
+    assert _segments(loose) == {"email": 1, "sms": 1, "undeclared": 1, "invalid_label": 1, None: 1}
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)

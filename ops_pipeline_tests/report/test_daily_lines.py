@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -12,9 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import HELD_REASONS, SUPPRESSED_REASONS, Outcome, Touch
+from ops_pipeline.contract.vocabulary import HELD_REASONS, SUPPRESSED_REASONS, Outcome, Scope, Touch
 from ops_pipeline.health import DayCounts, Thresholds, Verdict, evaluate
-from ops_pipeline.health.metrics import Metrics, delivered_totals, hold_suppression_rates, second_touch_summaries
+from ops_pipeline.health.metrics import (
+    DeliveredSegments,
+    Metrics,
+    delivered_totals,
+    hold_suppression_rates,
+    second_touch_summaries,
+)
 from ops_pipeline.report.daily_lines import daily_lines, measures, watchdog_line
 
 DAY = date(2026, 11, 7)
@@ -253,6 +260,7 @@ def test_the_snapshot_is_json_with_a_version_and_equals_the_metrics_and_the_verd
         "delivered_totals",
         "hold_suppression_rates",
         "second_touch_summaries",
+        "delivered_segments",
         "signals",
     ]
     assert snapshot["schema_version"] == 1
@@ -303,3 +311,17 @@ def test_the_watchdog_line_says_what_the_verdict_says(days: list[DayCounts]) -> 
     # What CI reads to decide whether a scheduled run may stay green.
     assert ("unhealthy" in "\n".join(lines)) is (verdict.status == "unhealthy")
     assert Reason(verdict.reason) in Reason
+
+
+def test_a_small_cell_is_told_as_one_in_line_and_snapshot_and_never_as_a_number() -> None:
+    found = [
+        DeliveredSegments(touch=Scope.FIRST, delivered=93, by_segment={"sms": 15, "email": 60}, min_cell=10),
+        DeliveredSegments(touch=Scope.SECOND, delivered=0, by_segment={}, min_cell=10),
+    ]
+    metrics = replace(_metrics([]), segments=tuple(found))
+    *lines, snapshot = daily_lines(metrics, evaluate([], DAY))
+    assert [str(line) for line in lines if line.name == "ops_daily_segments"] == [
+        "ops_daily_segments as_of=2026-11-07 touch=first delivered=93 delivered_by=email:60,sms:15 other=18",
+        "ops_daily_segments as_of=2026-11-07 touch=second delivered=0 delivered_by=none other=lt10",
+    ]
+    assert [one["other"] for one in json.loads(snapshot.as_json())["delivered_segments"]] == [18, "lt10"]

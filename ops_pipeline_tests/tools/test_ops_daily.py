@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import psycopg
@@ -328,3 +329,36 @@ def test_too_little_data_is_a_warning_to_a_monitoring_system(prod: Database, lin
     assert main([*ARGUMENTS, "--format=nagios"]) == 1
     (line,) = lines()
     assert line.startswith("OPS_DAILY_WATCHDOG WARNING - status=insufficient_data reason=delivered_total_0 ")
+
+
+def test_declared_segments_are_broken_down_and_late_data_gives_no_small_cell_away(
+    prod: Database, lines: Lines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ops.toml").write_text('[taxonomy]\nsegments = ["email", "sms"]\n')
+    monkeypatch.setenv("OPS_CONFIG", str(tmp_path / "ops.toml"))
+
+    def deliver(count: int, segment: str) -> None:
+        with prod.engine.begin() as connection:
+            statement = (
+                "INSERT INTO ops.delivery_events SELECT CAST(:day AS timestamptz) + interval '12 hours', 'first',"
+                " 'delivered', NULL, :segment FROM generate_series(1, :count)"
+            )
+            connection.execute(text(statement), {"day": DAY, "segment": segment, "count": count})
+
+    def printed() -> list[str]:
+        main(ARGUMENTS)
+        return [line.partition(" delivered=")[2] for line in lines() if line.startswith("ops_daily_segments")]
+
+    deliver(100, "email")
+    deliver(4, "sms")
+    deliver(40, f"to_{'john'}")
+    assert printed() == ["144 delivered_by=email:100 other=44", "0 delivered_by=none other=lt10"]
+    deliver(3, "email")
+    assert printed()[0] == "147 delivered_by=email:100 other=47"
+    deliver(20, "email")
+    deliver(30, "sms")
+    assert printed()[0] == "197 delivered_by=email:123 other=74"
+    # The whole day is told as it is stored, and nobody is named.
+    with prod.engine.connect() as connection:
+        stored = connection.scalars(text("SELECT DISTINCT segment FROM ops.daily_counts WHERE segment IS NOT NULL"))
+        assert set(stored) == {"email", "sms", "undeclared"}
