@@ -129,6 +129,9 @@ FAILURE_KEYS = {
 
 
 _PARTS = """
+[taxonomy]
+segments = ["email", "sms"]
+
 [thresholds.second]
 hold_rate = 0.5
 positive_rate = "off"
@@ -451,7 +454,7 @@ def _configuration_page() -> str:
         "### A complete example",
         "The defaults, and a limit for `failure_rate`, which has none by default:",
         _block(_example_file(), "toml"),
-        "Limits of one touch, a planned event, and a new level that was decided to be right:",
+        "Segments, limits of one touch, a planned event, and a new level that was decided to be right:",
         _block(_PARTS, "toml"),
         """The days of a planned event (UTC, both included; `touch` is optional) are left out of every baseline and
         window, and their verdict is `insufficient_data reason=planned`; an identity leak is reported all the same. An

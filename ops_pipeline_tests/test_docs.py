@@ -76,6 +76,7 @@ def test_the_documented_example_files_have_every_key_and_can_be_used() -> None:
         documented = {*every.get(section, {}), *special.get(section, {})}
         assert documented | {"first"} == {*cls.__dataclass_fields__, "first"}
     assert parse_config(every) == Config(thresholds=Thresholds(failure_rate=0.05))
+    assert parse_config(special).taxonomy.segments == ("email", "sms")
     found = parse_config(special).thresholds
     assert found.limit("second", "hold_rate") == 0.5
     assert found.limit("second", "positive_rate") is None

@@ -20,13 +20,21 @@ from ops_pipeline.health.counts import CountKey
 from ops_pipeline.health.metrics import hold_suppression_rates
 from ops_pipeline.store.daily_counts import read_days
 from ops_pipeline.store.embedded import EmbeddedServer
+from ops_pipeline.store.schema import applied_revisions, metadata
 from ops_pipeline.tools import cli
 from ops_pipeline_tests.acceptance.conftest import RELATION, TABLES_FILE, VIEW_FILE, configure
 from ops_pipeline_tests.conftest import Database
 
 PAGE = Path(__file__).parents[2] / "docs" / "connect-your-database.md"
 DAY = date(2026, 11, 7)
-ROLES = ("ops_owner", "ops_pipeline", "app_role")
+ROLES = ("ops_owner", "ops_pipeline", "ops_reader", "app_role")
+PUBLISHED = {
+    "delivered_totals",
+    "delivered_segments",
+    "hold_suppression_rates",
+    "second_touch_summaries",
+    "verdicts",
+}
 
 
 def blocks(heading: str, language: str) -> list[str]:
@@ -96,6 +104,8 @@ def test_every_statement_on_the_page_is_run_here() -> None:
         "A worked example": 2,
         "Declare it and check it": 1,
         "Rights": 3,
+        "Rights to read": 1,
+        "What the server itself writes down": 1,
         "Sources that repeat events": 2,
         "Indexes": 1,
         "Write events yourself": 2,
@@ -253,6 +263,31 @@ def test_the_rights_on_the_page_suffice_from_bootstrap_to_verdict_and_for_nothin
         execute(database.dsn, f"ALTER VIEW {RELATION} SET (security_invoker)")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(f"SELECT touch FROM {RELATION}")  # noqa: S608
+
+
+def test_who_only_looks_can_read_what_is_published_and_no_count_of_a_segment(roles: None, database: Database) -> None:
+    execute(database.dsn, *blocks("Rights to read", "sql")[0].split(";\n"))
+    with psycopg.connect(as_role(database.dsn, "ops_reader"), autocommit=True) as connection:
+        readable = set()
+        for table in (*metadata.tables.values(), applied_revisions):
+            try:
+                connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier("ops", table.name)))
+                readable.add(table.name)
+            except psycopg.errors.InsufficientPrivilege:
+                continue
+        assert readable == PUBLISHED
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("DELETE FROM ops.verdicts")
+
+
+def test_the_settings_of_the_server_can_be_made_as_written(database: Database) -> None:
+    (block,) = blocks("What the server itself writes down", "sql")
+    settings = re.findall(r"ALTER SYSTEM SET (\w+) = (\S+);", block)
+    assert len(settings) == 4
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
+        for name, value in settings:
+            # For this session only: the server serves other tests too.
+            connection.execute(f"SET {name} = {value}")  # type: ignore[arg-type]
 
 
 def test_importing_files_needs_the_owner(
