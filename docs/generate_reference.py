@@ -124,7 +124,8 @@ FAILURE_KEYS = {
     "days": "how many days have no event partition",
     "first_day": "the first of them",
     "cause": "at which step the connection failed, see below",
-    "file": "which of the files, counted from 1",
+    "argument": "which of the arguments, counted from 1",
+    "file": "which of the files, counted from 1; of `secret_echo_guard`: of those below the argument",
 }
 
 

@@ -572,6 +572,16 @@ def _ci_normalises(world: World) -> str:
     )
 
 
+@provokes(Reason.SECRET_FOUND, Reason.GUARD_MISSING, Reason.GUARD_FAILED)
+def _a_log_is_looked_at_before_it_is_uploaded(world: World) -> str:
+    log = world.write("s3cr3t.log", "connecting to postgresql://ops:s3cr3t@127.0.0.1/ops\n")
+    printed = world.run("secret_echo_guard", log)
+    for program in (None, "/bin/false"):
+        before = f"import shutil; shutil.which = lambda *a, **k: {program!r}"
+        printed += world.run("secret_echo_guard", log, before=before)
+    return printed
+
+
 @provokes(Reason.EMBEDDED_MISSING, Reason.EMBEDDED_FAILED, Reason.PORT_IN_USE)
 def _the_demo_cannot_start(world: World) -> str:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:

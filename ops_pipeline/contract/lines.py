@@ -71,6 +71,8 @@ class LineName(StrEnum):
     OPS_PIPELINE = "ops_pipeline"
     PROD_CONFIG = "prod_config"
     PROD_VERIFY = "prod_verify"
+    SECRET_ECHO_GUARD = "secret_echo_guard"  # noqa: S105 - a name
+    SECRET_ECHO_GUARD_FINDING = "secret_echo_guard_finding"  # noqa: S105 - a name
     UI = "ui"
     WATCHDOG_EXPLAIN = "watchdog_explain"
     WATCHDOG_EXPLAIN_LIMIT = "watchdog_explain_limit"

@@ -404,8 +404,8 @@ class Reason(StrEnum):
     FILE_EMPTY = ("file_empty", "The file has no event.", "Check the export that made it.")
     FILE_UNREADABLE = (
         "file_unreadable",
-        "The file is not readable as CSV, JSON Lines or Parquet: damaged, truncated, or something else.",
-        "Export it again; the ending must be .csv, .jsonl, .ndjson or .parquet (.gz for the text forms).",
+        "The file may not be read, or is damaged, truncated, encrypted, or not of the format that it should have.",
+        "Check its permissions, then make it again; event files end in .csv, .jsonl, .ndjson or .parquet (or .gz).",
     )
     FILE_NOT_WRITTEN = (
         "file_not_written",
@@ -496,6 +496,23 @@ class Reason(StrEnum):
         "not_schedule",
         "The run was not started by the schedule, so its exit code passes through.",
         "Nothing to do.",
+    )
+
+    # secret_echo_guard.
+    SECRET_FOUND = (
+        "secret_found",
+        "A file holds a secret or an identifier; each finding line says where, and by which rule.",
+        "Do not upload it: find out what wrote it there, and change the secret if others could read it.",
+    )
+    GUARD_MISSING = (
+        "guard_missing",
+        "Kingfisher, which knows what secrets look like, is not installed.",
+        "Install the extra: pip install 'ops-pipeline[guard]'.",
+    )
+    GUARD_FAILED = (
+        "guard_failed",
+        "Kingfisher did not run to its end, or did not look at all of the files.",
+        "Do not upload them; install the extra anew, or a version of it that this one was tested with.",
     )
 
     # Everything else.

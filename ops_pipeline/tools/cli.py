@@ -28,6 +28,7 @@ TOOLS = {
     "prod_verify": "is production in order? step by step, with a strict ops_daily",
     "doctor": "everything that a ticket needs, safe to paste",
     "ops_ci_normalize": "keep a scheduled run green when it merely had too little data",
+    "secret_echo_guard": "is a secret in these logs and artifacts? where, never what",
 }
 
 
