@@ -19,8 +19,8 @@ READS_EXCEPTIONS = {"contract/errors.py"}
 
 # What may be asked of an exception: a word, or whether it is of a kind.
 QUESTIONS = {"as_declared", "sqlstate_of", "reason_of", "cause_of", "isinstance", "scrub"}
-# Attributes of argparse and of exceptions of our own that hold declared words or numbers.
-ATTRIBUTES = {"argument_name", "code", "rejected_by"}
+# Attributes that hold numbers, or words of argparse or our own.
+ATTRIBUTES = {"argument_name", "code", "errno", "rejected_by"}
 
 DEFINITIONS = {
     "asset",

@@ -221,6 +221,22 @@ class Privacy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """Which days the daily schedule asks for."""
+
+    days: int = 7
+    """So many complete days back, whatever was missed is made up for: a daemon that was down, a failed run."""
+    late_days: int = 3
+    """So many complete days back, a day is done again once a day, because events may have arrived late."""
+
+    def __post_init__(self) -> None:
+        if not _is_whole_between(self.days, 1, 31):
+            raise ValueError("days is a whole number from 1 to 31")
+        if not _is_whole_between(self.late_days, 0, self.days):
+            raise ValueError("late_days is a whole number from 0 to days")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The whole configuration, section by section."""
 
@@ -228,10 +244,17 @@ class Config:
     windows: Windows = field(default_factory=Windows)
     taxonomy: Taxonomy = field(default_factory=Taxonomy)
     privacy: Privacy = field(default_factory=Privacy)
+    schedule: Schedule = field(default_factory=Schedule)
 
 
 _TABLES: Mapping[str, type] = {"planned": Planned, "accepted": Accepted}
-SECTIONS = {"thresholds": Thresholds, "windows": Windows, "taxonomy": Taxonomy, "privacy": Privacy}
+SECTIONS = {
+    "thresholds": Thresholds,
+    "windows": Windows,
+    "taxonomy": Taxonomy,
+    "privacy": Privacy,
+    "schedule": Schedule,
+}
 
 
 def parse_config(document: Mapping[str, Any]) -> Config:

@@ -1,10 +1,13 @@
 """The daily pipeline: its job, its schedule, and all that they need."""
 
-from datetime import UTC
+from collections.abc import Iterator
+from datetime import date
 
 import dagster as dg
 
-from ops_pipeline.contract.days import ONE_DAY
+from ops_pipeline.contract.config import Schedule
+from ops_pipeline.contract.days import ONE_DAY, each_day, last_complete_day
+from ops_pipeline.contract.environment import first_day
 from ops_pipeline.contract.errors import declared
 from ops_pipeline.orchestration.assets import (
     daily_counts,
@@ -16,6 +19,8 @@ from ops_pipeline.orchestration.checks import watchdog
 from ops_pipeline.orchestration.resources import Deployment
 
 OPS_DAILY = "ops_daily"
+RESULTS = (delivered_totals, hold_suppression_rates, second_touch_summaries)
+"""The assets that a day is done with."""
 
 ops_daily = dg.define_asset_job(
     OPS_DAILY,
@@ -34,13 +39,42 @@ ops_daily = dg.define_asset_job(
     cron_schedule="0 3 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="At 03:00 UTC, the UTC day that has just ended.",
+    description=(
+        "At 03:00 UTC: the UTC day that has just ended, earlier ones that were missed or failed, and the last few "
+        "again for events that arrived late."
+    ),
 )
 @declared
-def ops_daily_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """Ask for the last complete UTC day."""
-    day = (context.scheduled_execution_time.astimezone(UTC).date() - ONE_DAY).isoformat()
-    return dg.RunRequest(run_key=day, partition_key=day)
+def ops_daily_schedule(
+    context: dg.ScheduleEvaluationContext, deployment: Deployment
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Ask for a run of each day that is wanted, oldest first."""
+    last = last_complete_day()
+    settings = deployment.settings().schedule
+    days = wanted_days(context.instance, max(first_day(), last - (settings.days - 1) * ONE_DAY), last, settings)
+    # Ticks of the same UTC day, doubled or made up for, ask for the same runs.
+    yield from (dg.RunRequest(run_key=f"{day}_after_{last}", partition_key=day.isoformat()) for day in days)
+    if not days:
+        yield dg.SkipReason("OPS_FIRST_DAY is yet to come")
+
+
+def wanted_days(instance: dg.DagsterInstance, first: date, last: date, settings: Schedule) -> list[date]:
+    """Return which of the complete days up to `last` should be run, oldest first.
+
+    Those that lack a result in Dagster, those whose last run failed, and those whose events may still be late.
+    """
+    done = set.intersection(*(instance.get_materialized_partitions(asset.key) for asset in RESULTS))
+    settled = last - settings.late_days * ONE_DAY
+    return [
+        day
+        for day in each_day(first, last)
+        if day > settled or day.isoformat() not in done or _has_failed(instance, day)
+    ]
+
+
+def _has_failed(instance: dg.DagsterInstance, day: date) -> bool:
+    of_day = dg.RunsFilter(job_name=OPS_DAILY, tags={"dagster/partition": day.isoformat()})
+    return any(run.status is dg.DagsterRunStatus.FAILURE for run in instance.get_runs(of_day, limit=1))
 
 
 def daily_definitions() -> dg.Definitions:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
@@ -76,16 +75,6 @@ def test_every_check_says_what_it_asks(defs: dg.Definitions) -> None:
     specs = [graph.get_check_spec(key) for key in graph.asset_check_keys]
     assert all(spec.description and spec.description.endswith(("?", "unhealthy.")) for spec in specs)
     assert not any(spec.blocking for spec in specs)
-
-
-def test_at_three_in_the_morning_the_schedule_asks_for_the_day_that_has_ended(defs: dg.Definitions) -> None:
-    schedule = defs.resolve_schedule_def("ops_daily_schedule")
-    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
-    context = dg.build_schedule_context(
-        scheduled_execution_time=datetime(2026, 11, 8, 3, tzinfo=UTC), repository_def=defs.get_repository_def()
-    )
-    (request,) = schedule.evaluate_tick(context).run_requests
-    assert (request.partition_key, request.run_key) == ("2026-11-07", "2026-11-07")
 
 
 def test_the_definitions_load_without_database_or_secret() -> None:
