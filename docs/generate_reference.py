@@ -125,6 +125,8 @@ FAILURE_KEYS = {
     "first_day": "the first of them",
     "cause": "at which step the connection failed, see below",
     "argument": "which of the arguments, counted from 1",
+    "last_day": "the last UTC day that was decided",
+    "age_hours": "whole hours since it ended",
     "file": "which of the files, counted from 1; of `secret_echo_guard`: of those below the argument",
 }
 

@@ -6,6 +6,7 @@ from ops_pipeline.contract.errors import declared
 from ops_pipeline.orchestration.boundary import guard_process
 from ops_pipeline.orchestration.jobs import daily_definitions
 from ops_pipeline.orchestration.ops import db_bootstrap, db_verify, prod_verify
+from ops_pipeline.orchestration.sensors import alerts, heartbeat
 
 guard_process()
 
@@ -14,4 +15,6 @@ guard_process()
 @declared
 def definitions() -> dg.Definitions:
     """Return everything that Dagster serves; loading it needs no database and no secret."""
-    return dg.Definitions.merge(daily_definitions(), dg.Definitions(jobs=[db_bootstrap, db_verify, prod_verify]))
+    return dg.Definitions.merge(
+        daily_definitions(), dg.Definitions(jobs=[db_bootstrap, db_verify, prod_verify], sensors=[alerts, heartbeat])
+    )

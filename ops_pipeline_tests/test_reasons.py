@@ -31,6 +31,8 @@ DAY = last_complete_day()
 ELSEWHERE = {
     Reason.UI_STOPPED: "Takes a web server and a daemon: test_the_ui_ends_when_a_part_of_it_ends",
     Reason.SCHEDULE_STOPPED: "Takes a click in the UI: test_a_silent_daemon_and_a_schedule_that_is_off_are_named",
+    Reason.RUN_FAILED: "Is told, not printed: test_a_run_that_failed_is_told_once_and_one_that_is_tried_again_is_not",
+    Reason.SELFTEST_FAILED: "No way is known in which the alarm does not ring",
     Reason.OUTSIDE_TEXT: "Takes a form of the UI: test_text_of_others_is_not_stored",
     Reason.INTERNAL_ERROR: "None is known: test_any_exception_of_python_becomes_a_reason_and_none_of_its_text",
 }
@@ -183,6 +185,13 @@ def _nobody_listens(world: World) -> str:
     refused = world.run("db_verify")
     world.configure(DAGSTER_POSTGRES_DSN=nobody, OPS_POSTGRES_DSN=world.database.dsn)
     return refused + world.run("db_verify")
+
+
+@provokes(Reason.ALERT_NOT_SENT, Reason.HEARTBEAT_NOT_SENT, Reason.DAY_TOO_OLD)
+def _nobody_takes_what_is_sent(world: World) -> str:
+    nobody = "//s3cr3t@127.0.0.1:1/s3cr3t"
+    world.configure(OPS_ALERT_URLS=f"json:{nobody}", OPS_HEARTBEAT_URL=f"http:{nobody}")
+    return world.run("heartbeat_check") + world.run("selftest", "--send") + world.run("ops_daily", "--mode=prod")
 
 
 @provokes(Reason.DSN_IN_FILE)

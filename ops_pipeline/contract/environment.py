@@ -44,6 +44,14 @@ class Name(StrEnum):
     )
     OPS_CONFIG = ("OPS_CONFIG", "Path of a TOML file with thresholds, windows, taxonomy and privacy settings.")
     OPS_FIRST_DAY = ("OPS_FIRST_DAY", "First day (UTC) that can be asked for, as YYYY-MM-DD.", False, "2026-01-01")
+    OPS_ALERT_URLS = (
+        "OPS_ALERT_URLS",
+        "Who is told of a change of state: Apprise addresses (Slack, mail, PagerDuty, ...), apart by spaces.",
+    )
+    OPS_HEARTBEAT_URL = (
+        "OPS_HEARTBEAT_URL",
+        "What is pinged after each finished ops_daily, the exit code as last part of the path (healthchecks.io).",
+    )
     OPS_ALLOW_NO_TLS = (
         "OPS_ALLOW_NO_TLS",
         "Set to 1 to accept a DSN of another machine that does not ask for TLS, such as in a private network.",

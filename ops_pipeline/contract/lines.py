@@ -46,6 +46,7 @@ _STATES = {
 class LineName(StrEnum):
     """The first token of every line there is."""
 
+    ALERT = "alert"
     DB_BOOTSTRAP = "db_bootstrap"
     DB_BOOTSTRAP_DRY_RUN = "db_bootstrap_dry_run"
     DB_VERIFY = "db_verify"
@@ -59,8 +60,10 @@ class LineName(StrEnum):
     EVENTS_IMPORT = "events_import"
     EVENTS_IMPORT_REJECTED = "events_import_rejected"
     EVENTS_SAMPLE = "events_sample"
+    HEARTBEAT_CHECK = "heartbeat_check"
     OPS_CI_NORMALIZE = "ops_ci_normalize"
     OPS_DAILY = "ops_daily"
+    OPS_DAILY_HEARTBEAT = "ops_daily_heartbeat"
     OPS_DAILY_RATES = "ops_daily_rates"
     OPS_DAILY_SECOND_TOUCH = "ops_daily_second_touch"
     OPS_DAILY_SEGMENTS = "ops_daily_segments"
@@ -73,6 +76,7 @@ class LineName(StrEnum):
     PROD_VERIFY = "prod_verify"
     SECRET_ECHO_GUARD = "secret_echo_guard"  # noqa: S105 - a name
     SECRET_ECHO_GUARD_FINDING = "secret_echo_guard_finding"  # noqa: S105 - a name
+    SELFTEST = "selftest"
     UI = "ui"
     WATCHDOG_EXPLAIN = "watchdog_explain"
     WATCHDOG_EXPLAIN_LIMIT = "watchdog_explain_limit"

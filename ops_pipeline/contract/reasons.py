@@ -373,6 +373,31 @@ class Reason(StrEnum):
         "Dagster's own storage could not be opened.",
         "Check DAGSTER_POSTGRES_DSN as you would OPS_POSTGRES_DSN.",
     )
+    SELFTEST_FAILED = (
+        "selftest_failed",
+        "The alarm was set off and did not arrive as it should.",
+        "Report it with the version: this is a fault of the program, not of your configuration.",
+    )
+    DAY_TOO_OLD = (
+        "day_too_old",
+        "The last day that was decided ended longer ago than --max-age, or none ever was.",
+        "Look at the daemon, the schedule and the last runs in the Dagster UI; then run ops_daily for yesterday.",
+    )
+    RUN_FAILED = (
+        "run_failed",
+        "The daily run failed, so that nobody knows how delivery is.",
+        "Look at the run in the Dagster UI, or run ops_daily for the day and read its reason.",
+    )
+    ALERT_NOT_SENT = (
+        "alert_not_sent",
+        "An alert could not be sent to every address; it is tried again at the sensor's next tick.",
+        "Run selftest --send; check the addresses in OPS_ALERT_URLS and the network.",
+    )
+    HEARTBEAT_NOT_SENT = (
+        "heartbeat_not_sent",
+        "The monitor that OPS_HEARTBEAT_URL names could not be reached; it is tried again at the sensor's next tick.",
+        "Check the address and the network; the monitor will call the scheduler dead meanwhile.",
+    )
     DSN_IN_FILE = (
         "dsn_in_file",
         "dagster.yaml holds a DSN or password itself; it would stand in the arguments of Dagster's processes.",
@@ -556,6 +581,11 @@ class Reason(StrEnum):
         "Something happened that has no word yet: a defect.",
         "Report it with the version; OPS_DEBUG=1 shows the details on your own terminal.",
     )
+
+
+def reason_named(code: str) -> Reason:
+    """Return the reason whose code is `code`. Raises StopIteration for no such code."""
+    return next(reason for reason in Reason if reason.value == code)
 
 
 class Cause(StrEnum):

@@ -81,6 +81,17 @@ class Change(StrEnum):
     RECOVERED = "recovered"
 
 
+class AlertKind(StrEnum):
+    """What people are told."""
+
+    OPENED = "opened"
+    WORSENED = "worsened"
+    RECOVERED = "recovered"
+    FAILED = "failed"
+    """The daily run itself: nobody knows."""
+    TEST = "test"
+
+
 POSITIVE = "positive"
 OTHER = "other"
 """All segments that are not named, and none."""

@@ -68,13 +68,17 @@ def wanted_days(instance: dg.DagsterInstance, first: date, last: date, settings:
     return [
         day
         for day in each_day(first, last)
-        if day > settled or day.isoformat() not in done or _has_failed(instance, day)
+        if day > settled or day.isoformat() not in done or has_failed(instance, day)
     ]
 
 
-def _has_failed(instance: dg.DagsterInstance, day: date) -> bool:
+def has_failed(instance: dg.DagsterInstance, day: date) -> bool:
+    """Return whether the last run of `day` failed, and Dagster does not try it again."""
     of_day = dg.RunsFilter(job_name=OPS_DAILY, tags={"dagster/partition": day.isoformat()})
-    return any(run.status is dg.DagsterRunStatus.FAILURE for run in instance.get_runs(of_day, limit=1))
+    return any(
+        run.status is dg.DagsterRunStatus.FAILURE and run.tags.get("dagster/will_retry") != "true"
+        for run in instance.get_runs(of_day, limit=1)
+    )
 
 
 def daily_definitions() -> dg.Definitions:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Table, delete, func, insert, select
 
 from ops_pipeline.contract.config import Privacy
-from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.reasons import reason_named
 from ops_pipeline.contract.vocabulary import Change, Outcome, Scope, SignalName, Status, Touch
 from ops_pipeline.health.metrics import (
     DeliveredSegments,
@@ -172,13 +172,13 @@ def read_verdict(connection: Connection, day: date) -> Verdict | None:
         was=None if whole.was is None else Status(whole.was),
         as_of=day,
         status=Status(whole.status),
-        reason=_reason(whole.reason),
+        reason=reason_named(whole.reason),
         signals=tuple(
             Signal(
                 touch=Scope(row.touch),
                 name=SignalName(row.signal),
                 status=Status(row.status),
-                reason=_reason(row.reason),
+                reason=reason_named(row.reason),
                 window_days=row.window_days,
                 n=row.n,
                 x=row.x,
@@ -188,7 +188,3 @@ def read_verdict(connection: Connection, day: date) -> Verdict | None:
             for row in signals
         ),
     )
-
-
-def _reason(word: str) -> Reason:
-    return next(reason for reason in Reason if reason.value == word)

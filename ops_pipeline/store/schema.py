@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from ops_pipeline.contract.vocabulary import Change, Outcome, Scope, SignalName, Status, Touch
+from ops_pipeline.contract.vocabulary import AlertKind, Change, Outcome, Scope, SignalName, Status, Touch
 from ops_pipeline.contract.words import LABEL_PATTERN
 
 SCHEMA = "ops"
@@ -224,6 +224,18 @@ second_touch_summaries = Table(
     _computed_at(),
     PrimaryKeyConstraint("utc_day", "window_days"),
     comment="The second touch's funnel in the window of window_days days that ends with utc_day.",
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("utc_day", Date, nullable=False),
+    Column("kind", Text, _one_of("kind", AlertKind), nullable=False),
+    Column("reason", Text, _label("reason"), nullable=False),
+    Column("since", Date),
+    Column("told_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    PrimaryKeyConstraint("utc_day", "kind", "reason"),
+    comment="What was told to people, so that nothing is told twice.",
 )
 
 verdicts = Table(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ops_pipeline.contract import environment
 from ops_pipeline.contract.days import check_askable, last_complete_day, parse_day
+from ops_pipeline.contract.errors import OpsError, as_declared
 from ops_pipeline.contract.lines import ExitCode, Format, Line, LineName, NagiosState, Output
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.words import Label
@@ -22,6 +23,7 @@ _EPILOG = """lines, in this order:
   ops_daily_signal          one for each thing that is watched
   ops_daily_watchdog        status=healthy | insufficient_data | unhealthy reason=<token> ...
   ops_metrics_snapshot      the same figures as one JSON object
+  ops_daily_heartbeat       status=fail reason=<token>: only where OPS_HEARTBEAT_URL could not be pinged
 
 exit codes:
   0  healthy; or a smoke run that worked
@@ -113,7 +115,22 @@ def _say_day(day: date, output: Output, *, is_strict: bool) -> int:
             decided = output.decide(line, exit_code, measures(metrics, verdict))
         else:
             output.say(line)
+    if is_strict:
+        _ping(exit_code, output)
     return decided
+
+
+def _ping(exit_code: int, output: Output) -> None:
+    """Ping OPS_HEARTBEAT_URL; where nobody takes it, say so: a day that was decided is decided."""
+    from ops_pipeline.report.notify import ping
+
+    try:
+        ping(exit_code)
+    except OpsError as error:
+        reason = as_declared(error).reason
+    else:
+        return
+    output.say(Line(LineName.OPS_DAILY_HEARTBEAT, status=Label("fail"), reason=reason))
 
 
 def _failure_line(arguments: argparse.Namespace) -> tuple[LineName, dict[str, object]]:

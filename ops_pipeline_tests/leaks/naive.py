@@ -58,6 +58,9 @@ def insert_job():
 defs = dg.Definitions(jobs=[count_job, insert_job])
 
 if __name__ == "__main__":
+    import apprise
+
+    apprise.Apprise(os.environ["OPS_ALERT_URLS"]).notify(f"counting on {DSN}")
     try:
         execute("SELECT 1 / 0 AS x, :dsn AS dsn", dsn=DSN)
     except Exception as error:

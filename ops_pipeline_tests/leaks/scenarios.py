@@ -602,6 +602,44 @@ for _target in (
 
 # Dagster's own commands
 
+_SENSORS = """
+import dagster as dg
+from ops_pipeline.definitions import definitions
+from ops_pipeline.orchestration.resources import Deployment
+for name in ("alerts", "heartbeat"):
+    with dg.DagsterInstance.get() as instance:
+        resources = {"deployment": Deployment()}
+        with dg.build_sensor_context(instance=instance, resources=resources) as context:
+            definitions().get_repository_def().get_sensor_def(name).evaluate_tick(context)
+"""
+
+
+@scenario
+def an_alert_is_sent(world: World) -> None:
+    leak = f"INSERT INTO app.inbox VALUES (0, '', '{DAY} 12:00+00', 'first', 'held', 'identity_leak', '{C.label}')"
+    world.sql(leak)
+    try:
+        world.run(*DAILY)
+        world.python("-c", _SENSORS)
+        assert world.written.by_sink["alerts"]
+    finally:
+        world.sql("DELETE FROM app.inbox WHERE id = 0")
+
+
+_AWAY = f"json://{C.role}:{C.password}@127.0.0.1:1/{C.option}"
+_tools("an alert that cannot be sent", ("selftest", "--send"), OPS_ALERT_URLS=_AWAY)
+_tools("an address that is none", ("selftest", "--send"), OPS_ALERT_URLS=f"{C.option}://{C.password}@{C.host}")
+_tools("an address of a host that is not there", ("selftest", "--send"), OPS_ALERT_URLS=f"json://{C.host}.invalid/")
+_tools("a heartbeat that nobody takes", DAILY, OPS_HEARTBEAT_URL=f"http://127.0.0.1:1/{C.environment}")
+_tools("a heartbeat to no address", DAILY, OPS_HEARTBEAT_URL=f"file:///{C.environment}")
+
+
+@scenario
+def sensors_that_fail(world: World) -> None:
+    world.python("-c", _SENSORS, OPS_ALERT_URLS=_AWAY, OPS_HEARTBEAT_URL=f"http://127.0.0.1:1/{C.environment}")
+    world.python("-c", _SENSORS, OPS_POSTGRES_DSN=world.dsn(password=f"{C.password}x"))
+
+
 _DAGSTER = ("-m", "dagster", "asset", "materialize", "--select=daily_counts", f"--partition={DAY}", "-m")
 _MODULE = "ops_pipeline.definitions"
 

@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -39,6 +40,7 @@ SINKS = (
     "temporary_files",
     "graphql",
     "reports",
+    "alerts",
     "arguments",
 )
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -108,7 +110,22 @@ class World:
         psycopg2_dsn = self.dsn().replace("postgresql", "postgresql+psycopg2", 1)
         settings = shipped("dagster.yaml").read_text() if home_settings is None else home_settings
         (self.home / "dagster.yaml").write_text(settings.replace("@DSN@", psycopg2_dsn))
-        self.written = Written()
+        self.written = written = Written()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                written.add("alerts", self.rfile.read(int(self.headers["Content-Length"])))
+                self.do_GET()
+
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_args: object) -> None:
+                return
+
+        self.receiver = HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.receiver.serve_forever, daemon=True).start()
         self._rows_before: set[int] = set()
         self.port: int | None = None
 
@@ -151,6 +168,8 @@ class World:
             "TMPDIR": str(self.scratch),
             "PYTHONWARNINGS": "default",
             "SERVICE_TOKEN": CANARIES.environment,
+            "OPS_ALERT_URLS": f"json://{CANARIES.role}:{CANARIES.password}@127.0.0.1:{self.receiver.server_port}/",
+            "OPS_HEARTBEAT_URL": f"http://127.0.0.1:{self.receiver.server_port}/{CANARIES.environment}",
             "PYTHONPATH": str(ROOT),
             **changes,
         }

@@ -46,6 +46,7 @@ def test_the_names_are_those_that_are_documented(defs: dg.Definitions) -> None:
     ]
     assert sorted(job.name for job in defs.jobs or []) == ["db_bootstrap", "db_verify", "ops_daily", "prod_verify"]
     assert [schedule.name for schedule in defs.schedules or []] == ["ops_daily_schedule"]
+    assert [sensor.name for sensor in defs.sensors or []] == ["alerts", "heartbeat"]
 
 
 @pytest.mark.parametrize("name", ASSETS)

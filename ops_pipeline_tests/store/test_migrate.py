@@ -121,7 +121,7 @@ def test_a_reader_that_holds_a_lock_cannot_hold_up_a_revision_for_ever(
 ) -> None:
     monkeypatch.setattr(migrate, "_LOCK_TIMEOUT", "50ms")
     with database.engine.connect() as reader:
-        reader.execute(text("SELECT count(*) FROM ops.delivered_segments"))
+        reader.execute(text("SELECT count(*) FROM ops.alerts"))
         _refused(
             lambda: downgrade(database.engine, IDS[-2]), Reason.MIGRATION_FAILED, revision=IDS[-1], sqlstate="55P03"
         )

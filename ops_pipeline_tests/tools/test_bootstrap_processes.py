@@ -26,6 +26,7 @@ TABLES = {
     "0003": "hold_suppression_rates",
     "0004": "verdicts",
     "0006": "delivered_segments",
+    "0007": "alerts",
 }
 
 

@@ -55,7 +55,7 @@ def test_of_a_day_that_was_run_it_says_how_it_went(prod: Database, lines: Lines)
     assert main([]) == 0
     found = _by_name(lines())
     assert re.fullmatch(
-        r"status=ok postgres=[0-9.]+ revision=0006 tables=8 partitions_until=[0-9-]{10} access=read_write",
+        r"status=ok postgres=[0-9.]+ revision=0007 tables=9 partitions_until=[0-9-]{10} access=read_write",
         found["doctor_database"],
     )
     # A day without events that was rolled up is a day too.

@@ -1,0 +1,83 @@
+"""Does the alarm ring? Set it off on purpose, and say what arrived."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from ops_pipeline.contract.days import last_complete_day
+from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output
+from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.words import Label
+from ops_pipeline.tools.command import Command
+
+_EPILOG = """lines:
+  selftest step=<step> status=ok       one for each step that was seen to work: database, verdict, alert, heartbeat
+  selftest status=ok steps=4
+  selftest step=send status=ok addresses=<n>
+  selftest status=fail reason=<token>
+
+Without --send it takes a throw-away database and a receiver on this machine, and touches nothing of yours: one
+message is held because an identity leaked, the job ops_daily judges the day, the sensors tell the receiver. With
+--send it sends one test message to the addresses of OPS_ALERT_URLS, and pings nobody.
+
+exit codes:
+  0  it works
+  1  it does not
+
+examples:
+  ops-pipeline selftest
+  ops-pipeline selftest --send
+"""
+
+_OK = Label("ok")
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--send", action="store_true", help="send a test message to the addresses of OPS_ALERT_URLS")
+
+
+def _run(arguments: argparse.Namespace, output: Output) -> int:
+    if arguments.send:
+        return output.decide(Line(LineName.SELFTEST, step=Label("send"), status=_OK, addresses=_send()))
+    from ops_pipeline.orchestration.selftest import selftest
+
+    steps = 0
+    # Whoever runs the server may not enter a private folder.
+    with tempfile.TemporaryDirectory(prefix="ops_pipeline_", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        for step in selftest(Path(folder)):
+            output.say(Line(LineName.SELFTEST, step=step, status=_OK))
+            steps += 1
+    return output.decide(Line(LineName.SELFTEST, status=_OK, steps=steps), ExitCode.OK)
+
+
+def _send() -> int:
+    from ops_pipeline.contract.environment import Name
+    from ops_pipeline.contract.vocabulary import AlertKind
+    from ops_pipeline.health.alerts import Alert
+    from ops_pipeline.report.alert_message import alert_message
+    from ops_pipeline.report.notify import alert_addresses, send
+
+    if not alert_addresses():
+        raise OpsError(Reason.MISSING_ENV, missing=(Name.OPS_ALERT_URLS,))
+    test = Alert(kind=AlertKind.TEST, day=last_complete_day(), reason=Reason.NONE_SEEN, since=None)
+    return send(*alert_message(test, None))
+
+
+COMMAND = Command(
+    name="selftest",
+    line=LineName.SELFTEST,
+    description="Does the alarm ring? Set it off on purpose, and say what arrived.",
+    epilog=_EPILOG,
+    add_arguments=_add_arguments,
+    run=_run,
+)
+main = COMMAND.main
+
+
+if __name__ == "__main__":
+    sys.exit(main())
