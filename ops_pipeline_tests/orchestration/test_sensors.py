@@ -17,6 +17,7 @@ from sqlalchemy import text
 from ops_pipeline.contract.days import last_complete_day
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.definitions import definitions
+from ops_pipeline.orchestration import sensors
 from ops_pipeline.orchestration.instance import configured_instance
 from ops_pipeline.orchestration.launch import run_ops_daily
 from ops_pipeline.orchestration.resources import Deployment
@@ -266,6 +267,12 @@ def test_the_selftest_sets_the_alarm_off_and_says_what_arrived(lines: Lines) -> 
     assert cli.main(["selftest"]) == 0
     steps = ["database", "verdict", "alert", "heartbeat"]
     assert lines() == [*(f"selftest step={step} status=ok" for step in steps), "selftest status=ok steps=4"]
+
+
+def test_an_alarm_that_does_not_ring_is_called_one(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sensors, "send", lambda *_message: 1)
+    assert cli.main(["selftest"]) == 1
+    assert lines()[-1] == "selftest status=fail reason=selftest_failed"
 
 
 def test_a_test_message_goes_to_every_address_or_fails_with_a_word(
