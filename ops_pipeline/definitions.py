@@ -6,6 +6,7 @@ from ops_pipeline.contract.errors import declared
 from ops_pipeline.orchestration.boundary import guard_process
 from ops_pipeline.orchestration.jobs import daily_definitions
 from ops_pipeline.orchestration.ops import db_bootstrap, db_verify, prod_verify
+from ops_pipeline.orchestration.report import report
 from ops_pipeline.orchestration.sensors import alerts, heartbeat
 
 guard_process()
@@ -14,7 +15,15 @@ guard_process()
 @dg.definitions
 @declared
 def definitions() -> dg.Definitions:
-    """Return everything that Dagster serves; loading it needs no database and no secret."""
-    return dg.Definitions.merge(
-        daily_definitions(), dg.Definitions(jobs=[db_bootstrap, db_verify, prod_verify], sensors=[alerts, heartbeat])
+    """Return everything that Dagster serves; loading it needs no database and no secret.
+
+    The report is served with the rest and not part of what the tools run: they say a verdict, page or no page.
+    """
+    served = dg.Definitions(
+        assets=[report],
+        jobs=[db_bootstrap, db_verify, prod_verify],
+        sensors=[alerts, heartbeat],
+        # Whatever is launched in the UI comes in order, the report last.
+        executor=dg.in_process_executor,
     )
+    return dg.Definitions.merge(daily_definitions(), served)

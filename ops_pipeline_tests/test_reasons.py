@@ -536,7 +536,10 @@ def _labels_say_nothing(world: World) -> str:
 @provokes(Reason.REPORT_MISSING)
 def _what_draws_plots_is_not_installed(world: World) -> str:
     world.configure()
-    return world.run("watchdog_replay", "--report=replay.html", before="sys.modules['altair'] = None")
+    without = "sys.modules['altair'] = None"
+    world.run("ops_daily", "--mode=prod")
+    page = world.run("report", "--out=report.html", before=without)
+    return page + world.run("watchdog_replay", "--report=replay.html", before=without)
 
 
 @provokes(Reason.PLANNED)

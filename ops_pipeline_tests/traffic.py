@@ -16,12 +16,13 @@ def send(
     *,
     touch: str = "first",
     days: int = 30,
+    segment: str = "email",
 ) -> None:
     """Add `count` events to each of the thirty days."""
     connection.execute(
         text(
             "INSERT INTO ops.delivery_events (occurred_at, touch, outcome, reason, segment)"
-            " SELECT (CAST(:day AS date) - d)::timestamp AT TIME ZONE 'UTC', :touch, :outcome, :reason, 'email'"
+            " SELECT (CAST(:day AS date) - d)::timestamp AT TIME ZONE 'UTC', :touch, :outcome, :reason, :segment"
             " FROM generate_series(0, 29) AS d, generate_series(1, :count)"
         ),
         {
@@ -30,6 +31,7 @@ def send(
             "touch": touch,
             "outcome": outcome,
             "reason": reason,
+            "segment": segment,
         },
     )
 

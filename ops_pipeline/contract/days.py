@@ -10,6 +10,8 @@ from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
 
 ONE_DAY = timedelta(days=1)
+REPORTED_DAYS = 90
+"""Days that a report shows unless it is asked for others."""
 
 
 def last_complete_day() -> date:

@@ -56,6 +56,10 @@ class Name(StrEnum):
         "OPS_ALLOW_NO_TLS",
         "Set to 1 to accept a DSN of another machine that does not ask for TLS, such as in a private network.",
     )
+    OPS_REPORT_DIR = (
+        "OPS_REPORT_DIR",
+        "A folder in which the asset report leaves its page for each day, and the newest as index.html.",
+    )
     OPS_DEBUG = (
         "OPS_DEBUG",
         "Set to 1 to see a failure's details on your terminal; ignored where production is configured.",

@@ -74,6 +74,7 @@ class LineName(StrEnum):
     OPS_PIPELINE = "ops_pipeline"
     PROD_CONFIG = "prod_config"
     PROD_VERIFY = "prod_verify"
+    REPORT = "report"
     SECRET_ECHO_GUARD = "secret_echo_guard"  # noqa: S105 - a name
     SECRET_ECHO_GUARD_FINDING = "secret_echo_guard_finding"  # noqa: S105 - a name
     SELFTEST = "selftest"
@@ -128,6 +129,11 @@ def _text(plain: object) -> str:
             return ",".join(f"{key}:{count}" for key, count in plain.items()) or NONE
         case _:
             return str(plain)
+
+
+def in_words(value: object) -> str:
+    """Return how a value reads in a line. Raises TypeError for whatever may not stand in one."""
+    return _text(_plain(value))
 
 
 class Line:

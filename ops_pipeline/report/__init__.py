@@ -1,1 +1,1 @@
-"""How figures are shown: the operator's lines, and tables for the Dagster UI."""
+"""How figures are shown: the operator's lines, tables for the Dagster UI, and pages."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import date
+from itertools import groupby
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, delete, func, insert, select
+from sqlalchemy import Connection, Row, Table, delete, func, insert, select
 
 from ops_pipeline.contract.config import Privacy
 from ops_pipeline.contract.reasons import reason_named
@@ -162,9 +163,26 @@ def read_metrics(connection: Connection, day: date) -> Metrics | None:
 
 def read_verdict(connection: Connection, day: date) -> Verdict | None:
     """Return the verdict stored for `day`, or None where there is none."""
-    rows = connection.execute(select(verdicts).where(verdicts.c.utc_day == day).order_by(verdicts.c.position)).all()
-    if not rows:
-        return None
+    return next(iter(read_verdicts(connection, day, day)), None)
+
+
+def read_verdicts(connection: Connection, first: date, last: date) -> list[Verdict]:
+    """Return the stored verdicts of the days from `first` to `last` that have one, oldest first."""
+    rows = connection.execute(
+        select(verdicts)
+        .where(verdicts.c.utc_day.between(first, last))
+        .order_by(verdicts.c.utc_day, verdicts.c.position)
+    )
+    return [_verdict(day, list(of_day)) for day, of_day in groupby(rows, key=lambda row: row.utc_day)]
+
+
+def last_judged_day(connection: Connection) -> date | None:
+    """Return the last UTC day that has a verdict; None: none has."""
+    found: date | None = connection.scalar(select(func.max(verdicts.c.utc_day)))
+    return found
+
+
+def _verdict(day: date, rows: Sequence[Row[Any]]) -> Verdict:
     whole, *signals = rows
     return Verdict(
         since=whole.since,

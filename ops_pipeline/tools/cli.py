@@ -25,6 +25,7 @@ TOOLS = {
     "ops_daily": "a day's figures and verdict",
     "watchdog_explain": "why a day's verdict is what it is",
     "watchdog_replay": "what the rule would have said, and what another configuration would have",
+    "report": "one page of a day and the weeks before it, to mail or publish",
     "heartbeat_check": "is the scheduler dead? asks the database, from anywhere",
     "selftest": "does the alarm ring? sets it off on purpose",
     "prod_verify": "is production in order? step by step, with a strict ops_daily",

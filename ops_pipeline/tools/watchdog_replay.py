@@ -108,7 +108,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     if arguments.report is not None:
         from ops_pipeline.report.replay_page import write_replay_page
 
-        write_replay_page(arguments.report, {str(rule): found for rule, found in verdicts.items()})
+        write_replay_page(arguments.report, verdicts)
     return output.decide(
         Line(
             LineName.WATCHDOG_REPLAY,

@@ -454,6 +454,7 @@ for _command in (
     ("ops_ci_normalize", "--exit-code=2", f"--log-file=/no/such/{C.typed}"),
     ("watchdog_replay", f"--report=/no/such/{C.typed}.html"),
     ("watchdog_explain", f"--as-of={C.typed}"),
+    ("report", f"--out=/no/such/{C.typed}.html"),
     ("demo", f"--data-dir=/dev/null/{C.typed}"),
     ("secret_echo_guard", f"/no/such/{C.typed}"),
 ):
@@ -677,6 +678,7 @@ def the_daemon_cannot_open_its_storage(world: World) -> None:
 def a_report_of_a_day_that_is_wrong(world: World) -> None:
     world.run(*DAILY)
     world.run("watchdog_replay", f"--report={world.folder / 'replay.html'}")
+    world.run("report", f"--out={world.folder / 'report.html'}")
 
 
 # The web server and the daemon

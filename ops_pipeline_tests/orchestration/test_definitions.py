@@ -27,7 +27,7 @@ def test_everything_can_be_served(defs: dg.Definitions) -> None:
 
 def test_the_names_are_those_that_are_documented(defs: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
-    assert sorted(key.to_user_string() for key in graph.get_all_asset_keys()) == ASSETS
+    assert sorted(key.to_user_string() for key in graph.get_all_asset_keys()) == sorted([*ASSETS, "report"])
     assert sorted(f"{key.asset_key.to_user_string()}:{key.name}" for key in graph.asset_check_keys) == [
         "daily_counts:funnel",
         "daily_counts:identity_leak",
@@ -68,6 +68,7 @@ def test_the_metrics_depend_on_the_counts_alone(defs: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
     parents = {key.to_user_string(): graph.get(key).parent_keys for key in graph.get_all_asset_keys()}
     assert parents.pop("daily_counts") == set()
+    assert parents.pop("report") == {dg.AssetKey(name) for name in ASSETS[1:]}
     assert all(keys == {dg.AssetKey("daily_counts")} for keys in parents.values())
 
 

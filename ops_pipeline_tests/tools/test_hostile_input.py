@@ -51,6 +51,8 @@ ARGUMENTS = [
     ["watchdog_explain", "--as-of"],
     ["watchdog_replay", "--from"],
     ["watchdog_replay", "--config"],
+    ["report", "--out"],
+    ["report", "--out=report.html", "--days"],
     ["prod_verify", "--mode"],
     ["doctor"],
     ["events"],

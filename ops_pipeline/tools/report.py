@@ -1,0 +1,101 @@
+"""One page of a day and the weeks before it, to mail or publish."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ops_pipeline.contract import environment
+from ops_pipeline.contract.days import REPORTED_DAYS, check_askable, last_complete_day, parse_day
+from ops_pipeline.contract.environment import Name
+from ops_pipeline.contract.lines import Line, LineName, Output
+from ops_pipeline.contract.words import Label
+from ops_pipeline.tools.command import Command
+
+_EPILOG = """the page:
+  one HTML file without script and with nothing from elsewhere: status and since when, the status of each day, rates
+  and deliveries with what was expected of them, the second touch's funnel, segments as published, notes on the data
+  and the day's lines. Every chart has its table. It holds numbers, dates and declared words, nothing else.
+
+lines:
+  report status=ok as_of=<day> first_day=<day> days=<n> judged=<n> bytes=<n>
+  report status=fail reason=<token>
+
+It reads what is stored and changes nothing in the database.
+
+exit codes:
+  0  the page was written, whatever it says
+  1  an error; the file that was there before is still there
+
+examples:
+  ops-pipeline report --out=report.html                       the last day that was judged, and 89 before it
+  ops-pipeline report --out=may.html --as-of=2026-05-31 --days=31
+"""
+
+_MAX_DAYS = 366
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the page to write (HTML)")
+    parser.add_argument("--as-of", metavar="DAY", help="the UTC day, YYYY-MM-DD (default: the last one judged)")
+    parser.add_argument(
+        "--days",
+        type=_days,
+        default=REPORTED_DAYS,
+        metavar="N",
+        help=f"days to show, ending with that day (default: {REPORTED_DAYS})",
+    )
+
+
+def _days(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= _MAX_DAYS:
+        raise ValueError
+    return int(text)
+
+
+def _run(arguments: argparse.Namespace, output: Output) -> int:
+    asked = parse_day(arguments.as_of) if arguments.as_of is not None else None
+    environment.required_value(Name.OPS_POSTGRES_DSN)
+    if asked is not None:
+        check_askable(asked, first=environment.first_day())
+
+    from ops_pipeline.report.page import write_page
+    from ops_pipeline.report.report_page import report_page
+    from ops_pipeline.store.engine import ops_engine, reading
+    from ops_pipeline.store.reported import read_reported
+    from ops_pipeline.store.results import last_judged_day
+    from ops_pipeline.store.verify import verify_tables
+
+    verify_tables(ops_engine())
+    with reading(ops_engine()) as connection:
+        day = asked or last_judged_day(connection) or last_complete_day()
+        reported = read_reported(connection, day, arguments.days, first_day=environment.first_day())
+    unjudged = 0 if asked else (last_complete_day() - day).days
+    written = write_page(arguments.out, report_page(reported, unjudged_days=unjudged))
+    return output.decide(
+        Line(
+            LineName.REPORT,
+            status=Label("ok"),
+            as_of=day,
+            first_day=reported.first,
+            days=len(reported.days),
+            judged=len(reported.verdicts),
+            bytes=written,
+        )
+    )
+
+
+COMMAND = Command(
+    name="report",
+    line=LineName.REPORT,
+    description="Write one page of a day and the weeks before it, to mail or publish.",
+    epilog=_EPILOG,
+    add_arguments=_add_arguments,
+    run=_run,
+)
+main = COMMAND.main
+
+
+if __name__ == "__main__":
+    sys.exit(main())
