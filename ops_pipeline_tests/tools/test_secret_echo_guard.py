@@ -34,6 +34,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ops_pipeline.contract.config import Thresholds
+from ops_pipeline.contract.words import Label
 from ops_pipeline.health import DayCounts, evaluate
 from ops_pipeline.health.metrics import Metrics, delivered_totals, hold_suppression_rates, second_touch_summaries
 from ops_pipeline.health.replay import replay
@@ -305,7 +306,7 @@ def _own_output(folder: Path) -> None:
     daily = [*daily_lines(metrics, evaluate(days, last))]
     (folder / "daily.log").write_text("".join(f"{line}\n{line.as_json()}\n" for line in daily))
     verdicts = [one for some in replay(days, last - timedelta(days=99), last, Thresholds()) for one in some]
-    write_replay_page(folder / "replay.html", {"present": verdicts})
+    write_replay_page(folder / "replay.html", {Label("present"): verdicts})
 
 
 def test_what_the_project_prints_and_documents_is_clean(tmp_path: Path, lines: Lines) -> None:
