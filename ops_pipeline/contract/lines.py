@@ -47,6 +47,8 @@ class LineName(StrEnum):
     """The first token of every line there is."""
 
     ALERT = "alert"
+    BACKFILL = "backfill"
+    BACKFILL_DAYS = "backfill_days"
     DB_BOOTSTRAP = "db_bootstrap"
     DB_BOOTSTRAP_DRY_RUN = "db_bootstrap_dry_run"
     DB_VERIFY = "db_verify"

@@ -79,6 +79,11 @@ with warnings.catch_warnings():
     _SPECS = list(_specs())
 
 
+def check_results(verdict: Verdict) -> list[dg.AssetCheckResult]:
+    """Return the result of every check: of the whole, then signal by signal."""
+    return [_whole(verdict), *map(_result, verdict.signals)]
+
+
 @dg.multi_asset_check(
     specs=_SPECS,
     name="watchdog",
@@ -90,7 +95,7 @@ def watchdog(context: dg.AssetCheckExecutionContext, deployment: Deployment) -> 
     """Yield the verdict's whole and its signals as check results."""
     verdict = _judge(deployment, parse_day(context.partition_key))
     selected = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
-    for result in (_whole(verdict), *map(_result, verdict.signals)):
+    for result in check_results(verdict):
         if (result.asset_key, result.check_name) in selected:
             yield result
 

@@ -8,6 +8,7 @@ from dagster import DagsterEvent, DagsterRun, EventLogEntry
 from dagster._core.execution.backfill import PartitionBackfill
 from dagster._core.storage import tags as dagster_tags
 from dagster._core.storage.config import PostgresStorageConfig
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage, PostgresRunStorage
 from dagster_postgres.utils import pg_url_from_config
@@ -86,6 +87,23 @@ class _EventLogStorage(PostgresEventLogStorage):
     def store_event(self, event: EventLogEntry) -> None:
         _check_event(event.dagster_event, is_of_run=bool(event.job_name))
         super().store_event(event)
+
+    def store_asset_check_event(self, event: EventLogEntry, event_id: int | None) -> None:
+        if not event.run_id and event.dagster_event is not None:
+            self._forget_check(event.dagster_event.event_specific_data)
+        super().store_asset_check_event(event, event_id)
+
+    def _forget_check(self, evaluation: Any) -> None:
+        """Make room: Dagster has one result without a run for each check and partition, and refuses a newer one."""
+        column = AssetCheckExecutionsTable.c
+        same = (
+            (column.run_id == "")
+            & (column.asset_key == evaluation.asset_key.to_string())
+            & (column.check_name == evaluation.check_name)
+            & (column.partition == evaluation.partition)
+        )
+        with self.index_connection() as connection:
+            connection.execute(AssetCheckExecutionsTable.delete().where(same))
 
 
 def _comes_from_environment(config: Mapping[str, Any]) -> bool:

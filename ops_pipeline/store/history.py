@@ -50,3 +50,9 @@ def read_history(connection: Connection) -> History:
         verdict_status=Status(newest.status) if newest else None,
         healthy_day=connection.scalar(healthy),
     )
+
+
+def judged_days(connection: Connection, first: date, last: date) -> set[date]:
+    """Return which of the days from `first` to `last` have a verdict."""
+    of_days = verdicts.c.utc_day.between(first, last) & (verdicts.c.position == 0)
+    return set(connection.scalars(select(verdicts.c.utc_day).where(of_days)))

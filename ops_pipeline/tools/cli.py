@@ -23,6 +23,7 @@ TOOLS = {
     "db_verify": "is the ops database as it should be?",
     "events": "import event files, or write sample traffic",
     "ops_daily": "a day's figures and verdict",
+    "backfill": "count and judge past days, without alarming anybody",
     "watchdog_explain": "why a day's verdict is what it is",
     "watchdog_replay": "what the rule would have said, and what another configuration would have",
     "report": "one page of a day and the weeks before it, to mail or publish",

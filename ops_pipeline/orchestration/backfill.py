@@ -1,0 +1,157 @@
+"""Many past days at once: counted in few statements, judged together, shown in Dagster as if each had had its run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import dagster as dg
+from sqlalchemy import Engine
+
+from ops_pipeline.contract.config import COUNTED_DAYS, HISTORY_DAYS, Config
+from ops_pipeline.contract.days import ONE_DAY, each_day
+from ops_pipeline.contract.environment import first_day
+from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.vocabulary import Status
+from ops_pipeline.events.rollup import RolledUp, roll_up
+from ops_pipeline.health.metrics import delivered_totals, hold_suppression_rates, second_touch_summaries
+from ops_pipeline.health.verdict import Verdict
+from ops_pipeline.health.watchdog import evaluate_range
+from ops_pipeline.orchestration.assets import daily_counts
+from ops_pipeline.orchestration.checks import check_results
+from ops_pipeline.orchestration.jobs import RESULTS
+from ops_pipeline.store import results
+from ops_pipeline.store.daily_counts import events_by_day, lock_days, read_days
+from ops_pipeline.store.engine import reading, writing
+from ops_pipeline.store.history import judged_days
+
+CHUNK_DAYS = 31
+"""Days that are done together: what an interruption costs at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What was done with some days in a row."""
+
+    first: date
+    last: date
+    days: int
+    """Days that were done; the others had been done before."""
+    events: int
+    """Events of the days that were counted."""
+    kept: int
+    """Days whose events are gone and whose counts were kept."""
+    unhealthy: int
+    """Days that are unhealthy."""
+
+
+def backfill(
+    instance: dg.DagsterInstance,
+    ops: Engine,
+    events: Engine,
+    relation: str,
+    first: date,
+    last: date,
+    config: Config,
+    *,
+    again: bool = False,
+) -> Iterator[Filled]:
+    """Count and judge the days from `first` to `last`, oldest first, some weeks at a time.
+
+    Days that were done before are left as they are unless `again`. What was yielded stays done, whatever happens to
+    the rest. Nobody is told of the past: see the sensor `alerts`.
+    """
+    start = first
+    while start <= last:
+        stop = min(start + timedelta(days=CHUNK_DAYS - 1), last)
+        wanted = list(each_day(start, stop)) if again else _undone(instance, ops, start, stop)
+        yield _fill(instance, ops, events, relation, start, stop, wanted, config)
+        start = stop + ONE_DAY
+
+
+def _undone(instance: dg.DagsterInstance, ops: Engine, first: date, last: date) -> list[date]:
+    shown = set.intersection(*(instance.get_materialized_partitions(asset.key) for asset in (daily_counts, *RESULTS)))
+    with reading(ops) as connection:
+        judged = judged_days(connection, first, last)
+    return [day for day in each_day(first, last) if day not in judged or day.isoformat() not in shown]
+
+
+def _fill(
+    instance: dg.DagsterInstance,
+    ops: Engine,
+    events: Engine,
+    relation: str,
+    first: date,
+    last: date,
+    wanted: list[date],
+    config: Config,
+) -> Filled:
+    if not wanted:
+        return Filled(first, last, days=0, events=0, kept=0, unhealthy=0)
+    rolled_up = roll_up(ops, events, relation, _uncounted(ops, wanted), config=config)
+    verdicts = _judge(ops, wanted, config)
+    _show(instance, verdicts)
+    return _filled(first, last, rolled_up, verdicts)
+
+
+def _uncounted(ops: Engine, wanted: list[date]) -> list[date]:
+    """Return `wanted`, and the days before that their figures look back on and that were never counted."""
+    start = max(first_day(), wanted[0] - (COUNTED_DAYS - 1) * ONE_DAY)
+    with reading(ops) as connection:
+        known = events_by_day(connection, start, wanted[-1]).keys()
+    return [day for day in each_day(start, wanted[-1]) if day in wanted or day not in known]
+
+
+def _judge(ops: Engine, wanted: list[date], config: Config) -> list[Verdict]:
+    """Store metrics and verdicts of all `wanted` days in one transaction, and return the verdicts."""
+    stored = []
+    with writing(ops) as connection:
+        lock_days(connection)
+        counts = read_days(connection, wanted[0] - (HISTORY_DAYS - 1) * ONE_DAY, wanted[-1])
+        found = evaluate_range(counts, wanted[0], wanted[-1], config.thresholds)
+        judged = {verdict.as_of: verdict for verdict in found}
+        windows = config.windows.days
+        for day in wanted:
+            recent = [one for one in counts if day - max(windows) * ONE_DAY <= one.day <= day]
+            results.write_delivered_totals(connection, day, delivered_totals(recent, day, windows))
+            results.publish_segments(connection, day, config.privacy, config.taxonomy.segments)
+            results.write_hold_suppression_rates(connection, day, hold_suppression_rates(recent, day, windows))
+            results.write_second_touch_summaries(connection, day, second_touch_summaries(recent, day, windows))
+            stored.append(results.write_verdict(connection, judged[day]))
+    return stored
+
+
+def _show(instance: dg.DagsterInstance, verdicts: list[Verdict]) -> None:
+    """Let Dagster show each day as materialised, with the results of its checks, and no run."""
+    for verdict in verdicts:
+        partition = verdict.as_of.isoformat()
+        for asset in (daily_counts, *RESULTS):
+            instance.report_runless_asset_event(dg.AssetMaterialization(asset.key, partition=partition))
+        for result in check_results(verdict):
+            instance.report_runless_asset_event(_evaluation(result, partition))
+
+
+def _evaluation(result: dg.AssetCheckResult, partition: str) -> dg.AssetCheckEvaluation:
+    """Return the result as Dagster stores it outside a run: without figures, which the tables have."""
+    if result.asset_key is None or result.check_name is None:
+        raise OpsError(Reason.INTERNAL_ERROR)
+    return dg.AssetCheckEvaluation(
+        asset_key=result.asset_key,
+        check_name=result.check_name,
+        passed=result.passed,
+        severity=result.severity,
+        partition=partition,
+    )
+
+
+def _filled(first: date, last: date, rolled_up: RolledUp, verdicts: list[Verdict]) -> Filled:
+    return Filled(
+        first,
+        last,
+        days=len(verdicts),
+        events=rolled_up.events,
+        kept=len(rolled_up.kept),
+        unhealthy=sum(verdict.status is Status.UNHEALTHY for verdict in verdicts),
+    )
