@@ -412,6 +412,10 @@ def _section_blocks() -> Iterator[str]:
         yield _table(("key", "default", "meaning", "rule"), _key_of_section_rows(section, cls))
 
 
+_EXAMPLES = {"thresholds": 0.05, "links": "https://example.org/operator_runbook"}
+"""What a key without a default is, section by section."""
+
+
 def _example_file() -> str:
     blocks = []
     for section, cls in SECTIONS.items():
@@ -419,7 +423,7 @@ def _example_file() -> str:
         for item in fields(cls):
             default = getattr(cls(), item.name)
             if default not in ({}, ()):
-                lines.append(f"{item.name} = {_toml(0.05 if default is None else default)}")
+                lines.append(f"{item.name} = {_toml(_EXAMPLES[section] if default is None else default)}")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
 

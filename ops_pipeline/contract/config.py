@@ -1,4 +1,4 @@
-"""The configuration file (TOML, named by OPS_CONFIG): thresholds, windows, taxonomy, privacy.
+"""The configuration file (TOML, named by OPS_CONFIG): thresholds, windows, taxonomy, privacy, schedule, links.
 
 Every key has a default, and an unknown key or impossible value is refused: a typo must not become a default.
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
@@ -49,6 +50,13 @@ def _is_between(number: object, low: float, high: float) -> bool:
 
 def _is_day(value: object) -> bool:
     return type(value) is date
+
+
+def _is_page(address: object) -> bool:
+    if not isinstance(address, str) or not address.isascii() or not address.isprintable() or " " in address:
+        return False
+    parts = urlsplit(address)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not {"@", "?", "#"} & set(address)
 
 
 def _is_whole_between(number: object, low: int, high: int) -> bool:
@@ -237,6 +245,22 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Links:
+    """Where people are sent."""
+
+    runbook: str | None = None
+    """Address of the operator runbook as you publish it: checks and alerts link to what it says of their reason."""
+
+    def __post_init__(self) -> None:
+        if self.runbook is not None and not _is_page(self.runbook):
+            raise ValueError("runbook is an http(s) address without user, query or fragment")
+
+    def of(self, reason: Reason) -> str | None:
+        """Return the address of what the runbook says of `reason`; None: no runbook is named."""
+        return None if self.runbook is None else f"{self.runbook}#{reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The whole configuration, section by section."""
 
@@ -245,6 +269,7 @@ class Config:
     taxonomy: Taxonomy = field(default_factory=Taxonomy)
     privacy: Privacy = field(default_factory=Privacy)
     schedule: Schedule = field(default_factory=Schedule)
+    links: Links = field(default_factory=Links)
 
 
 _TABLES: Mapping[str, type] = {"planned": Planned, "accepted": Accepted}
@@ -254,6 +279,7 @@ SECTIONS = {
     "taxonomy": Taxonomy,
     "privacy": Privacy,
     "schedule": Schedule,
+    "links": Links,
 }
 
 

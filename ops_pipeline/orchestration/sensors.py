@@ -10,6 +10,7 @@ from datetime import date
 import dagster as dg
 from sqlalchemy import Engine
 
+from ops_pipeline.contract.config import Links
 from ops_pipeline.contract.days import ONE_DAY, last_complete_day
 from ops_pipeline.contract.errors import OpsError, declared
 from ops_pipeline.contract.lines import ExitCode
@@ -45,11 +46,13 @@ def alerts(context: dg.SensorEvaluationContext, deployment: Deployment) -> Itera
     if not alert_addresses():
         yield dg.SkipReason("OPS_ALERT_URLS is not set")
         return
-    told = tell(deployment.engine(), has_failed=has_failed(context.instance, last_complete_day()))
+    told = tell(
+        deployment.engine(), deployment.settings().links, has_failed=has_failed(context.instance, last_complete_day())
+    )
     yield dg.SkipReason("nothing new" if told is None else str(alert_line(told)))
 
 
-def tell(engine: Engine, *, has_failed: bool) -> Alert | None:
+def tell(engine: Engine, links: Links, *, has_failed: bool) -> Alert | None:
     """Send what is due, note it, and return it; None: nothing is. Raises OpsError `alert_not_sent`.
 
     It is noted only after it was sent: rather twice than never.
@@ -65,7 +68,7 @@ def tell(engine: Engine, *, has_failed: bool) -> Alert | None:
             alert = Alert(kind=AlertKind.FAILED, day=last_complete_day(), reason=Reason.RUN_FAILED, since=None)
         if alert is None or was_told(connection, alert):
             return None
-        send(*alert_message(alert, verdict))
+        send(*alert_message(alert, verdict, links))
         write_told(connection, alert)
         return alert
 

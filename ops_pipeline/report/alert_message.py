@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ops_pipeline.contract.config import Links
 from ops_pipeline.contract.lines import Line, LineName
 from ops_pipeline.contract.vocabulary import AlertKind
 from ops_pipeline.health.alerts import Alert
@@ -17,10 +18,13 @@ _TITLES = {
 }
 
 
-def alert_message(alert: Alert, verdict: Verdict | None) -> tuple[str, str]:
-    """Return title and body: the line that decided, what its reason means, and the next step."""
+def alert_message(alert: Alert, verdict: Verdict | None, links: Links) -> tuple[str, str]:
+    """Return title and body: the line that decided, what its reason means, the next step, and where to read on."""
     line = alert_line(alert) if verdict is None else watchdog_line(verdict)
+    runbook = links.of(alert.reason)
     body = f"{line}\n\n{alert.reason.means}\nNext: {alert.reason.next_step}"
+    if runbook is not None:
+        body += f"\nRunbook: {runbook}"
     return f"ops_pipeline: {_TITLES[alert.kind]} ({alert.day})", body
 
 

@@ -56,7 +56,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _send() -> int:
-    from ops_pipeline.contract.environment import Name
+    from ops_pipeline.contract.environment import Name, config
     from ops_pipeline.contract.vocabulary import AlertKind
     from ops_pipeline.health.alerts import Alert
     from ops_pipeline.report.alert_message import alert_message
@@ -65,7 +65,7 @@ def _send() -> int:
     if not alert_addresses():
         raise OpsError(Reason.MISSING_ENV, missing=(Name.OPS_ALERT_URLS,))
     test = Alert(kind=AlertKind.TEST, day=last_complete_day(), reason=Reason.NONE_SEEN, since=None)
-    return send(*alert_message(test, None))
+    return send(*alert_message(test, None, config().links))
 
 
 COMMAND = Command(

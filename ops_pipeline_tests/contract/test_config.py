@@ -18,6 +18,7 @@ from ops_pipeline.contract.config import (
     SECTIONS,
     Accepted,
     Config,
+    Links,
     Planned,
     Privacy,
     Taxonomy,
@@ -367,3 +368,28 @@ def test_a_file_is_read_whatever_its_line_ends_and_an_empty_one_is_all_defaults(
     assert load_config(path).thresholds.hold_rate == 0.5
     path.write_bytes(b"")
     assert load_config(path) == Config()
+
+
+@pytest.mark.parametrize(
+    "runbook",
+    [
+        "docs/operator_runbook.md",
+        "ftp://example.org/runbook",
+        "https://",
+        "https://user:secret@example.org/runbook",
+        "https://example.org/runbook?token=secret",
+        "https://example.org/runbook#top",
+        "https://example.org/run book",
+        "https://example.org/\nrunbook",
+        7,
+    ],
+)
+def test_a_runbook_that_is_no_plain_address_is_refused(runbook: object) -> None:
+    with pytest.raises(ValueError, match="runbook"):
+        parse_config({"links": {"runbook": runbook}})
+
+
+def test_each_reason_has_its_place_in_the_runbook_where_one_is_named() -> None:
+    links = parse_config({"links": {"runbook": "https://example.org:8443/operator_runbook"}}).links
+    assert links.of(Reason.IDENTITY_LEAK) == "https://example.org:8443/operator_runbook#identity_leak"
+    assert Links().of(Reason.IDENTITY_LEAK) is None

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -130,6 +131,19 @@ def test_a_leak_is_told_once_with_the_line_and_what_to_do(
     for _ in range(2):
         _tick(instance)
     assert len(receiver.messages) == 1
+
+
+def test_a_message_ends_with_the_place_in_the_runbook_where_one_is_published(
+    instance: dg.DagsterInstance, prod: Database, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[links]\nrunbook = "https://example.org/operator_runbook"\n')
+    monkeypatch.setenv("OPS_CONFIG", str(config))
+    _leak(prod)
+    run_ops_daily(instance, DAY)
+    _tick(instance)
+    (message,) = receiver.messages
+    assert message["message"].endswith("\nRunbook: https://example.org/operator_runbook#identity_leak")
 
 
 def test_what_cannot_be_sent_is_tried_again_at_the_next_tick_and_blocks_no_run(
