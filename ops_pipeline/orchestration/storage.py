@@ -27,9 +27,10 @@ guard_process()
 _LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
 _WORDS = frozenset({*Mode, "apply_migrations", *_LOG_LEVELS, *map(str.lower, _LOG_LEVELS)})
 _PREFIXES = (dagster_tags.SYSTEM_TAG_PREFIX, dagster_tags.HIDDEN_TAG_PREFIX)
+# The last one is the UI's own, and stands in its JavaScript alone.
 _TAGS = frozenset(
     found for found in vars(dagster_tags).values() if isinstance(found, str) and found.startswith(_PREFIXES)
-)
+) | {f"{dagster_tags.SYSTEM_TAG_PREFIX}from_ui"}
 _TAG_LENGTH = 200
 
 

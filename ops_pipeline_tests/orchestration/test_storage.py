@@ -88,6 +88,11 @@ def test_a_run_with_the_documented_configuration_is_stored(instance: dg.DagsterI
     assert instance.create_run_for_job(db_verify, run_config=config).run_config == config
 
 
+def test_a_run_that_is_launched_in_the_ui_says_so(instance: dg.DagsterInstance) -> None:
+    tags = {"dagster/from_ui": "true"}
+    assert tags.items() <= instance.create_run_for_job(db_verify, tags=tags).tags.items()
+
+
 # Errors of any engine in a process of Dagster's
 
 
