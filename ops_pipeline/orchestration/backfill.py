@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import dagster as dg
 from sqlalchemy import Engine
 
-from ops_pipeline.contract.config import COUNTED_DAYS, HISTORY_DAYS, Config
+from ops_pipeline.contract.config import COUNTED_DAYS, HISTORY_DAYS, Config, Links
 from ops_pipeline.contract.days import ONE_DAY, each_day
 from ops_pipeline.contract.environment import first_day
 from ops_pipeline.contract.errors import OpsError
@@ -20,7 +20,7 @@ from ops_pipeline.health.metrics import delivered_totals, hold_suppression_rates
 from ops_pipeline.health.verdict import Verdict
 from ops_pipeline.health.watchdog import evaluate_range
 from ops_pipeline.orchestration.assets import daily_counts
-from ops_pipeline.orchestration.checks import check_results
+from ops_pipeline.orchestration.checks import Judged, check_results
 from ops_pipeline.orchestration.jobs import RESULTS
 from ops_pipeline.store import results
 from ops_pipeline.store.daily_counts import events_by_day, lock_days, read_days
@@ -129,7 +129,7 @@ def _show(instance: dg.DagsterInstance, verdicts: list[Verdict]) -> None:
         partition = verdict.as_of.isoformat()
         for asset in (daily_counts, *RESULTS):
             instance.report_runless_asset_event(dg.AssetMaterialization(asset.key, partition=partition))
-        for result in check_results(verdict):
+        for result in check_results(Judged(verdict, {}, Links())):
             instance.report_runless_asset_event(_evaluation(result, partition))
 
 

@@ -5,14 +5,16 @@ check never fails the run: the verdict is the answer, and the run has succeeded 
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 
 import dagster as dg
 
-from ops_pipeline.contract.config import HISTORY_DAYS
+from ops_pipeline.contract.config import HISTORY_DAYS, Links
 from ops_pipeline.contract.days import ONE_DAY, parse_day
 from ops_pipeline.contract.errors import declared
+from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Scope, Touch
 from ops_pipeline.health import Signal, SignalName, Status, Verdict, evaluate
 from ops_pipeline.orchestration.assets import DIGITS
@@ -21,6 +23,7 @@ from ops_pipeline.orchestration.resources import Deployment
 from ops_pipeline.report.tables import markdown_table
 from ops_pipeline.store.daily_counts import lock_days, read_days
 from ops_pipeline.store.engine import writing
+from ops_pipeline.store.history import status_since
 from ops_pipeline.store.results import WATCHDOG, write_verdict
 
 _ASSET_OF = {
@@ -44,6 +47,8 @@ _DESCRIPTION_OF = {
     SignalName.SUPPRESSION_RATE: "Is the share of suppressed {touch}-touch offers as usual, and within its limit?",
     SignalName.FAILURE_RATE: "Is the share of {touch}-touch sends that fail as usual, and within its limit?",
 }
+
+_FIGURES = ("x", "n", "expected", "critical", "limit", "bound", "sees", "window_days")
 
 
 def _asset_of(name: SignalName, touch: str) -> str:
@@ -79,9 +84,19 @@ with warnings.catch_warnings():
     _SPECS = list(_specs())
 
 
-def check_results(verdict: Verdict) -> list[dg.AssetCheckResult]:
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A verdict, and what is shown beside it."""
+
+    verdict: Verdict
+    status_since: Mapping[tuple[Scope, str], date]
+    """Since which day each signal, and the whole, has its status."""
+    links: Links
+
+
+def check_results(judged: Judged) -> list[dg.AssetCheckResult]:
     """Return the result of every check: of the whole, then signal by signal."""
-    return [_whole(verdict), *map(_result, verdict.signals)]
+    return [_whole(judged), *(_result(judged, signal) for signal in judged.verdict.signals)]
 
 
 @dg.multi_asset_check(
@@ -93,26 +108,42 @@ def check_results(verdict: Verdict) -> list[dg.AssetCheckResult]:
 @declared
 def watchdog(context: dg.AssetCheckExecutionContext, deployment: Deployment) -> Iterator[dg.AssetCheckResult]:
     """Yield the verdict's whole and its signals as check results."""
-    verdict = _judge(deployment, parse_day(context.partition_key))
+    judged = _judge(deployment, parse_day(context.partition_key))
     selected = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
-    for result in check_results(verdict):
+    for result in check_results(judged):
         if (result.asset_key, result.check_name) in selected:
             yield result
 
 
-def _judge(deployment: Deployment, day: date) -> Verdict:
+def _judge(deployment: Deployment, day: date) -> Judged:
     with writing(deployment.engine()) as connection:
         lock_days(connection)
         counts = read_days(connection, day - (HISTORY_DAYS - 1) * ONE_DAY, day)
-        verdict = evaluate(counts, day, deployment.settings().thresholds)
-        return write_verdict(connection, verdict)
+        settings = deployment.settings()
+        verdict = write_verdict(connection, evaluate(counts, day, settings.thresholds))
+        return Judged(verdict, status_since(connection, day), settings.links)
 
 
 def _severity(status: Status) -> dg.AssetCheckSeverity:
     return dg.AssetCheckSeverity.WARN if status is Status.INSUFFICIENT_DATA else dg.AssetCheckSeverity.ERROR
 
 
-def _whole(verdict: Verdict) -> dg.AssetCheckResult:
+def _shown(
+    judged: Judged, touch: Scope, name: str, status: Status, reason: Reason
+) -> dict[str, str | dg.MetadataValue]:
+    """Return what every check says: status, since when, and what to do."""
+    since, runbook = judged.status_since.get((touch, name)), judged.links.of(reason)
+    return {
+        "status": status.value,
+        "reason": reason.value,
+        **({} if since is None else {"status_since": since.isoformat()}),
+        "next_step": reason.next_step,
+        **({} if runbook is None else {"runbook": dg.MetadataValue.url(runbook)}),
+    }
+
+
+def _whole(judged: Judged) -> dg.AssetCheckResult:
+    verdict = judged.verdict
     table = markdown_table(
         ("touch", "signal", "status", "reason", "window_days", "x", "n", "rate", "expected", "critical", "limit"),
         (
@@ -139,23 +170,18 @@ def _whole(verdict: Verdict) -> dg.AssetCheckResult:
         severity=_severity(verdict.status),
         description=verdict.reason.means,
         metadata={
-            "status": verdict.status.value,
-            "reason": verdict.reason.value,
-            "next_step": verdict.reason.next_step,
-            **({} if verdict.since is None else {"since": verdict.since.isoformat()}),
+            **_shown(judged, Scope.BOTH, WATCHDOG, verdict.status, verdict.reason),
+            **({} if verdict.since is None else {"episode_since": verdict.since.isoformat()}),
             "change": verdict.change.value,
             "signals": dg.MetadataValue.md(table),
         },
     )
 
 
-def _result(signal: Signal) -> dg.AssetCheckResult:
+def _result(judged: Judged, signal: Signal) -> dg.AssetCheckResult:
     is_whole = signal.touch is Scope.BOTH
-    figures = {
-        name: round(getattr(signal, name), DIGITS)
-        for name in ("x", "n", "rate", "expected", "critical", "limit", "bound", "sees", "window_days")
-        if getattr(signal, name) is not None
-    }
+    observed = signal.x if signal.rate is None else signal.rate
+    figures = {"observed": observed} | {name: getattr(signal, name) for name in _FIGURES}
     return dg.AssetCheckResult(
         asset_key="daily_counts" if is_whole else _asset_of(signal.name, signal.touch),
         check_name=signal.name.value if is_whole else _check_name(signal.name, signal.touch),
@@ -163,9 +189,8 @@ def _result(signal: Signal) -> dg.AssetCheckResult:
         severity=_severity(signal.status),
         description=signal.reason.means,
         metadata={
-            "status": signal.status.value,
-            "reason": signal.reason.value,
-            "next_step": signal.reason.next_step,
-            **figures,
+            **_shown(judged, signal.touch, signal.name, signal.status, signal.reason),
+            # Numbers, so that Dagster plots them over the days.
+            **{name: round(figure, DIGITS) for name, figure in figures.items() if figure is not None},
         },
     )

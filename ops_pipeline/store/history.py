@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, and_, func, select
 
-from ops_pipeline.contract.vocabulary import Status
+from ops_pipeline.contract.vocabulary import Scope, Status
 from ops_pipeline.store.schema import daily_counts, verdicts
 
 
@@ -56,3 +56,29 @@ def judged_days(connection: Connection, first: date, last: date) -> set[date]:
     """Return which of the days from `first` to `last` have a verdict."""
     of_days = verdicts.c.utc_day.between(first, last) & (verdicts.c.position == 0)
     return set(connection.scalars(select(verdicts.c.utc_day).where(of_days)))
+
+
+def status_since(connection: Connection, day: date) -> dict[tuple[Scope, str], date]:
+    """Return since which judged day each signal has the status that it has on `day`, by touch and name.
+
+    The whole is there as the signal `watchdog` of both touches. Days without a verdict do not count as a change.
+    """
+    now, before, kept = verdicts.alias("now"), verdicts.alias("before"), verdicts.alias("kept")
+
+    def same(one: FromClause) -> ColumnElement[bool]:
+        return and_(one.c.signal == now.c.signal, one.c.touch == now.c.touch)
+
+    changed = (
+        select(func.max(before.c.utc_day))
+        .where(same(before), before.c.utc_day < day, before.c.status != now.c.status)
+        .correlate(now)
+        .scalar_subquery()
+    )
+    since = (
+        select(func.min(kept.c.utc_day))
+        .where(same(kept), kept.c.utc_day <= day, kept.c.utc_day > func.coalesce(changed, date.min))
+        .correlate(now)
+        .scalar_subquery()
+    )
+    rows = connection.execute(select(now.c.touch, now.c.signal, since.label("since")).where(now.c.utc_day == day))
+    return {(Scope(row.touch), row.signal): row.since for row in rows}
