@@ -12,6 +12,7 @@ from ops_pipeline.contract.errors import declared
 from ops_pipeline.orchestration.assets import (
     daily_counts,
     delivered_totals,
+    delivery_events,
     hold_suppression_rates,
     second_touch_summaries,
 )
@@ -84,7 +85,7 @@ def has_failed(instance: dg.DagsterInstance, day: date) -> bool:
 def daily_definitions() -> dg.Definitions:
     """Return the daily pipeline, complete in itself."""
     return dg.Definitions(
-        assets=[daily_counts, delivered_totals, hold_suppression_rates, second_touch_summaries],
+        assets=[delivery_events, daily_counts, delivered_totals, hold_suppression_rates, second_touch_summaries],
         asset_checks=[watchdog],
         jobs=[ops_daily],
         schedules=[ops_daily_schedule],

@@ -10,8 +10,9 @@ from ops_pipeline.contract.environment import Name, first_day, value
 from ops_pipeline.contract.errors import declared
 from ops_pipeline.health.replay import days_per_status, episodes
 from ops_pipeline.orchestration.assets import (
-    GROUP,
     OWNERS,
+    PUBLISHED,
+    TAGS,
     delivered_totals,
     hold_suppression_rates,
     second_touch_summaries,
@@ -28,9 +29,10 @@ NEWEST_PAGE = "index.html"
 @dg.asset(
     partitions_def=utc_days,
     deps=[delivered_totals, hold_suppression_rates, second_touch_summaries],
-    group_name=GROUP,
+    group_name=PUBLISHED,
     kinds={"python"},
     owners=OWNERS,
+    tags=TAGS,
     # The verdict is a check, on which nothing can depend; of the steps that are ready the report is the last.
     op_tags={"dagster/priority": "-1"},
     description=(

@@ -23,6 +23,8 @@ STATUS_COLOURS = {
     Status.INSUFFICIENT_DATA: "var(--insufficient)",
     Status.UNHEALTHY: "var(--unhealthy)",
 }
+_LINES = ("var(--healthy)", "var(--unhealthy)", "var(--muted)")
+"""The colours of lines that stand beside one another."""
 _WIDTH = 400
 """Pixels: as wide as a telephone, so that words can be read there too."""
 _HEIGHT = 165
@@ -65,6 +67,21 @@ def rate_chart(days: Sequence[date], signals: Mapping[date, Signal], *, is_low_b
         .encode(y=y("rate")),
     ]
     return _drawn(altair.layer(*layers), _HEIGHT)
+
+
+def trend_chart(days: Sequence[date], figures: Mapping[str, Mapping[date, float | None]]) -> Markup:
+    """Return some figures of each day as lines, each by its name; a day without a figure is a gap."""
+    altair = library("altair")
+    rows = [
+        {**_span(day), "name": name, "figure": of_day.get(day)} for name, of_day in figures.items() for day in days
+    ]
+    names = altair.Scale(domain=list(figures), range=list(_LINES[: len(figures)]))
+    legend = altair.Legend(title=None, orient="top", labelFontSize=12, labelColor="var(--muted)", symbolType="stroke")
+    y = altair.Y("figure:Q", title=None, scale=altair.Scale(zero=True), axis=_axis(altair))
+    lines = altair.Chart(altair.Data(values=rows)).encode(
+        x=_day_axis(altair, days), y=y, color=altair.Color("name:N", scale=names, legend=legend)
+    )
+    return _drawn(altair.layer(lines.mark_line(strokeWidth=2), lines.mark_circle(size=_DOT, opacity=1)), _HEIGHT)
 
 
 def is_drawn(limit: float, signals: Sequence[Signal], *, is_low_bad: bool) -> bool:

@@ -8,10 +8,14 @@ import sys
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.remote_representation.external_data import RepositorySnap
+from dagster._serdes import deserialize_value, serialize_value
 
 from ops_pipeline.contract.shipped import shipped
 from ops_pipeline.definitions import definitions
 
+SOURCE = "delivery_events"
+GROUPS = {"daily_counts": "counts"}
 ASSETS = ["daily_counts", "delivered_totals", "hold_suppression_rates", "second_touch_summaries"]
 
 
@@ -27,7 +31,7 @@ def test_everything_can_be_served(defs: dg.Definitions) -> None:
 
 def test_the_names_are_those_that_are_documented(defs: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
-    assert sorted(key.to_user_string() for key in graph.get_all_asset_keys()) == sorted([*ASSETS, "report"])
+    assert sorted(key.to_user_string() for key in graph.get_all_asset_keys()) == sorted([SOURCE, *ASSETS, "report"])
     assert sorted(f"{key.asset_key.to_user_string()}:{key.name}" for key in graph.asset_check_keys) == [
         "daily_counts:funnel",
         "daily_counts:identity_leak",
@@ -55,7 +59,8 @@ def test_each_asset_explains_itself_and_is_partitioned_by_utc_day(defs: dg.Defin
     assert isinstance(node.partitions_def, dg.DailyPartitionsDefinition)
     assert node.partitions_def.timezone == "UTC"
     assert node.description
-    assert node.group_name == "delivery_health"
+    assert node.group_name == GROUPS.get(name, "metrics")
+    assert node.tags["privacy"] == "aggregate_only"
     assert node.owners == ["team:delivery-operations"]
     assert node.kinds == {"postgres", "python"}
     columns = node.metadata["dagster/column_schema"].columns
@@ -67,7 +72,8 @@ def test_each_asset_explains_itself_and_is_partitioned_by_utc_day(defs: dg.Defin
 def test_the_metrics_depend_on_the_counts_alone(defs: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
     parents = {key.to_user_string(): graph.get(key).parent_keys for key in graph.get_all_asset_keys()}
-    assert parents.pop("daily_counts") == set()
+    assert parents.pop(SOURCE) == set()
+    assert parents.pop("daily_counts") == {dg.AssetKey(SOURCE)}
     assert parents.pop("report") == {dg.AssetKey(name) for name in ASSETS[1:]}
     assert all(keys == {dg.AssetKey("daily_counts")} for keys in parents.values())
 
@@ -77,6 +83,18 @@ def test_every_check_says_what_it_asks(defs: dg.Definitions) -> None:
     specs = [graph.get_check_spec(key) for key in graph.asset_check_keys]
     assert all(spec.description and spec.description.endswith(("?", "unhealthy.")) for spec in specs)
     assert not any(spec.blocking for spec in specs)
+
+
+def test_where_the_data_comes_from_is_shown_and_never_run(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    assert not graph.get(dg.AssetKey(SOURCE)).is_materializable
+    assert dg.AssetKey(SOURCE) not in graph.materializable_asset_keys
+    assert dg.AssetKey(SOURCE) not in defs.resolve_job_def("ops_daily").asset_layer.selected_asset_keys
+
+
+def test_a_code_server_can_tell_the_others_what_it_holds(defs: dg.Definitions) -> None:
+    snap = RepositorySnap.from_def(defs.get_repository_def(), defer_snapshots=False)
+    assert deserialize_value(serialize_value(snap), RepositorySnap) == snap
 
 
 def test_the_definitions_load_without_database_or_secret() -> None:
@@ -98,6 +116,7 @@ def test_the_settings_keep_no_compute_logs_send_nothing_and_name_no_database() -
     settings = yaml.safe_load(text)
     assert settings["compute_logs"]["class"] == "NoOpComputeLogManager"
     assert settings["telemetry"] == {"enabled": False}
+    assert settings["nux"] == {"enabled": False}
     assert settings["run_retries"]["retry_on_asset_or_op_failure"] is False
     assert settings["storage"]["custom"]["config"] == {"postgres_url": {"env": "DAGSTER_POSTGRES_DSN"}}
     assert "://" not in text
