@@ -42,6 +42,7 @@ check: .venv/installed ## format, lint, types, layers, locks, generated docs
 bench: .venv/installed ## how fast the tools start and judge, as ratios; how good the watchdog is (some minutes)
 	@$(BIN)/python -m ops_pipeline_tests.bench.start
 	@$(BIN)/python -m ops_pipeline_tests.bench.judge
+	@$(BIN)/python -m ops_pipeline_tests.bench.backfill
 	@$(BIN)/python -m ops_pipeline_tests.simulation.benchmark
 
 lock: .venv/installed ## pin every package anew, with hashes
