@@ -31,13 +31,17 @@ test: .venv/installed ## the whole test suite on a real PostgreSQL
 proofs: .venv/installed ## what takes longer: the watchdog on simulated years, the search for leaks
 	@$(BIN)/python -m pytest -m slow
 
-check: .venv/installed ## format, lint, types, layers, locks, generated docs
+check: .venv/installed ## format, lint, types, layers, locks, generated docs, workflows
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/ops-pipeline db_bootstrap --dry-run --lint
 	@$(BIN)/python docs/generate_reference.py --check
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-actions .github/actions/*/action.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(BIN)/zizmor --offline --quiet --no-progress .github
 
 bench: .venv/installed ## how fast the tools start and judge, as ratios; how good the watchdog is (some minutes)
 	@$(BIN)/python -m ops_pipeline_tests.bench.start

@@ -317,7 +317,8 @@ def _lines_page() -> str:
         printed.""",
         "## Exit codes",
         _table(("code", "means"), ((f"`{code:d}`", meaning) for code, meaning in EXIT_CODES.items())),
-        "`ops_ci_normalize` hands on the exit code that it was given unless it may be 0.",
+        """`ops_ci_normalize` hands on the exit code that it was given unless it may be 0, `github_run` that of the
+        first step that failed.""",
         "## For a monitoring system",
         """`ops_daily`, `db_verify` and `doctor` have `--format=nagios`: one line, figures for graphs behind `|`, and
         the exit codes of a monitoring plugin, which Nagios, Icinga, Checkmk and others run as they are:""",

@@ -24,6 +24,7 @@ from ops_pipeline.contract.days import last_complete_day
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.store import migrate
 from ops_pipeline_tests.conftest import Database
+from ops_pipeline_tests.github import Issues, serving
 from ops_pipeline_tests.traffic import send
 
 DAY = last_complete_day()
@@ -602,6 +603,22 @@ def _the_demo_cannot_start(world: World) -> str:
             + world.run("demo", "--data-dir=/dev/null")
             + world.run("ui", f"--port={taken.getsockname()[1]}")
         )
+
+
+@provokes(Reason.REPOSITORY_QUIET, Reason.NO_LINES, Reason.GITHUB_REFUSED, Reason.GITHUB_UNREACHABLE)
+def _a_quiet_repository_on_github(world: World) -> str:
+    long_ago = os.environ | {"GIT_COMMITTER_DATE": "2026-01-01T00:00:00Z"}
+    commit = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--allow-empty", "--message=x"]
+    for command in (["git", "init", "--quiet"], commit):
+        subprocess.run(command, cwd=world.folder, env=long_ago, check=True)
+    printed = world.run("github_run", "--mode=prod")
+    with serving(Issues()) as issues:
+        world.environ |= {"GITHUB_TOKEN": "ghs_x", "GITHUB_REPOSITORY": "example/service"}
+        world.environ |= {"GITHUB_API_URL": issues.address}
+        world.run("github_issue", "--result=failure")
+        issues.refuses = 403
+        refused = world.run("github_issue", "--result=failure")
+    return printed + refused + world.run("github_issue", "--result=failure") + issues.texts()
 
 
 def _printed_reasons(printed: str) -> set[str]:

@@ -7,11 +7,12 @@ a fixed shape, or a group of those; there is no way to put other text in. This m
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from enum import IntEnum, StrEnum
 
-from ops_pipeline.contract.words import Label, Word, is_label
+from ops_pipeline.contract.words import Label, SmallCell, SqlState, Word, is_label
 
 NONE = "none"
 """How an absent value reads: a rate without a denominator is absent, never 0."""
@@ -62,6 +63,9 @@ class LineName(StrEnum):
     EVENTS_IMPORT = "events_import"
     EVENTS_IMPORT_REJECTED = "events_import_rejected"
     EVENTS_SAMPLE = "events_sample"
+    GITHUB_ISSUE = "github_issue"
+    GITHUB_RUN = "github_run"
+    GITHUB_SCHEDULE = "github_schedule"
     HEARTBEAT_CHECK = "heartbeat_check"
     OPS_CI_NORMALIZE = "ops_ci_normalize"
     OPS_DAILY = "ops_daily"
@@ -157,6 +161,36 @@ class Line:
         return json.dumps({"line": self.name.value, **self.fields}, separators=(",", ":"))
 
 
+# Not versions and ids of revisions: an address of a machine reads like the one, a key like the other.
+_KINDS = (Label, SmallCell, SqlState)
+# The count of a word, a number, a day, the name of a variable.
+_PART = r"[a-z][a-z0-9_]{0,39}:-?[0-9]+|-?[0-9]+(\.[0-9]+)?|[0-9]{4}-[0-9]{2}-[0-9]{2}|[A-Z]+(_[A-Z]+)+"
+
+
+class Said(Line):
+    """A line that another process said. Raises ValueError, without repeating the text, unless it reads as one."""
+
+    def __init__(self, text: str) -> None:
+        name, *pairs = text.split(" ")
+        fields = [pair.partition("=") for pair in pairs]
+        if name not in list(LineName) or not all(is_label(key) and _is_value(value) for key, _, value in fields):
+            raise ValueError("not a line")
+        self.name = LineName(name)
+        self.fields = {key: value for key, _, value in fields}
+
+    @classmethod
+    def maybe(cls, text: str) -> Said | None:
+        """Return `text` as a line that was said, or None where it is none."""
+        try:
+            return cls(text)
+        except ValueError:
+            return None
+
+
+def _is_value(text: str) -> bool:
+    return all(re.fullmatch(_PART, part) or any(kind.maybe(part) for kind in _KINDS) for part in text.split(","))
+
+
 class Snapshot(Line):
     """The run's figures for machines: `ops_metrics_snapshot {...}`, the same checks at every depth."""
 
@@ -242,6 +276,10 @@ class Output:
         """Print a line on the way to the one that decides."""
         if not self.is_quiet and self.form is not Format.NAGIOS:
             self._print(line)
+
+    def warn(self, line: Line) -> None:
+        """Print a line so that GitHub shows it above the log of the run, whatever the format."""
+        _write(f"::warning::{line}")
 
     def decide(self, line: Line, exit_code: int = ExitCode.OK, measures: Iterable[Measure] = ()) -> int:
         """Print the line that decides and return the exit code that the format wants."""

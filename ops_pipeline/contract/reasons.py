@@ -523,6 +523,28 @@ class Reason(StrEnum):
         "Nothing to do.",
     )
 
+    # github_run and github_issue.
+    REPOSITORY_QUIET = (
+        "repository_quiet",
+        "Nothing was committed for weeks; GitHub switches schedules off after 60 days without any activity.",
+        "Commit something, or enable the workflow again once GitHub has switched it off.",
+    )
+    NO_LINES = (
+        "no_lines",
+        "The run ended before it said anything: it could not be installed, was stopped, or its lines held a secret.",
+        "Read the log of the run named by run=; nobody knows how delivery is.",
+    )
+    GITHUB_REFUSED = (
+        "github_refused",
+        "GitHub does not let the token read or write issues of the repository.",
+        "Grant `issues: write` to the job, and check that the repository has issues switched on.",
+    )
+    GITHUB_UNREACHABLE = (
+        "github_unreachable",
+        "GitHub did not answer, or not as it should.",
+        "Run the job again; see whether GitHub reports an incident.",
+    )
+
     # secret_echo_guard.
     SECRET_FOUND = (
         "secret_found",

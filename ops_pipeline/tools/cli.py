@@ -32,6 +32,8 @@ TOOLS = {
     "prod_verify": "is production in order? step by step, with a strict ops_daily",
     "doctor": "everything that a ticket needs, safe to paste",
     "ops_ci_normalize": "keep a scheduled run green when it merely had too little data",
+    "github_run": "a day's run on GitHub: contract, ops_daily, summary, report, guard",
+    "github_issue": "open, comment on or close the one issue that tells of failed runs",
     "secret_echo_guard": "is a secret in these logs and artifacts? where, never what",
 }
 

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops_pipeline.contract.environment import Name
-from ops_pipeline.contract.lines import ExitCode, Format, Line, LineName, Measure, NagiosState, Output, Snapshot
+from ops_pipeline.contract.lines import ExitCode, Format, Line, LineName, Measure, NagiosState, Output, Said, Snapshot
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Outcome, Scope, SignalName, Status, Touch
 from ops_pipeline.contract.words import Label, RevisionId, SqlState, VersionNumber, Word
@@ -147,6 +147,31 @@ def test_no_text_gets_into_a_line_as_its_name(text: str) -> None:
     with pytest.raises(TypeError) as caught:
         Line(text)  # type: ignore[arg-type]
     assert str(caught.value) == "a line's name and keys are declared words"
+
+
+@given(st.sampled_from(LineName), fields)
+def test_a_line_that_was_said_reads_as_it_was(name: LineName, given_fields: dict[str, object]) -> None:
+    line = Line(name, **given_fields)
+    assert str(Said(str(line))) == str(line)
+    assert Said(str(line)).name is name
+
+
+@given(texts)
+def test_no_text_reads_as_a_line_that_was_said(text: str) -> None:
+    for disguise in (
+        text,
+        f"ops_daily reason={text}",
+        f"ops_daily {text}=1",
+        f"{text} status=ok",
+        f"ops_daily {text}",
+    ):
+        line = Said.maybe(disguise)
+        assert line is None or GRAMMAR.fullmatch(disguise)
+
+
+@pytest.mark.parametrize("text", [text for text in OUTSIDE_TEXT if "=" not in text or " " not in text])
+def test_what_must_never_get_out_reads_as_no_line(text: str) -> None:
+    assert Said.maybe(f"ops_daily status=fail reason={text}") is None
 
 
 @given(texts)

@@ -1,0 +1,243 @@
+"""A day's run on GitHub: contract, ops_daily, normalising, report, guard; then summary, outputs and exit code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+
+from ops_pipeline.contract import environment
+from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output, Said
+from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.words import Label
+from ops_pipeline.tools.command import Command
+
+_EPILOG = """steps, each a process of its own:
+  prod_config_contract   auto: nothing set at all means smoke, half a configuration fails; prod: all must be set
+  ops_daily              strict if production is configured (or --mode=prod), else smoke
+  ops_ci_normalize       of a scheduled run only
+  report                 of a strict run that gave a verdict
+  secret_echo_guard      over the log and the report: only what is clean is named as artifact
+
+lines:
+  the lines of the steps, but for the snapshot, which stays in the log; what does not read as a line is not repeated
+  github_schedule status=ok last_commit_days=<n>
+  github_schedule status=warn reason=repository_quiet last_commit_days=<n>      from 45 days on
+  github_schedule status=unknown last_commit_days=none                          not in a checkout
+  github_run status=ok mode=<strict|smoke>
+  github_run status=fail step=<step> reason=exit_<n>
+
+It appends the lines to the file that GITHUB_STEP_SUMMARY names, and to the one of GITHUB_OUTPUT `lines` (a JSON list)
+and `artifacts` (the folder to upload; empty if the guard was not content). FOLDER then holds ops_daily.log and
+report.html.
+
+exit codes:
+  0  healthy; or a scheduled run that has too little data to say; or a smoke run that worked
+  1  an error
+  2  unhealthy; or too little data to say, in a run that the schedule did not start
+  of several steps that failed, that of the first one counts
+
+example:
+  ops-pipeline github_run --mode=auto --out=artifacts
+"""
+
+QUIET_DAYS = 45
+"""Days without a commit from which to warn: GitHub stops schedules after 60, and somebody must have time to act."""
+_SECONDS_A_DAY = 86_400
+_SIGNAL_BASE = 128
+_SCHEDULE = "schedule"
+STRICT, SMOKE = Label("strict"), Label("smoke")
+
+
+class _Step(StrEnum):
+    CONTRACT = "prod_config_contract"
+    OPS_DAILY = "ops_daily"
+    NORMALIZE = "ops_ci_normalize"
+    REPORT = "report"
+    GUARD = "secret_echo_guard"
+
+
+class _Run:
+    """The steps that were taken: their lines, and the first that failed."""
+
+    def __init__(self, folder: Path, output: Output) -> None:
+        self.folder = folder
+        self.lines: list[Line] = []
+        self.failed: tuple[_Step, int] | None = None
+        self._output = output
+
+    def say(self, line: Line) -> None:
+        """Say a line and keep it."""
+        self.lines.append(line)
+        self._output.say(line)
+
+    def take(self, step: _Step, *arguments: str, decides: bool = True) -> tuple[int, bytes]:
+        """Run a tool in a process of its own, say its lines, and return its exit code and what it printed."""
+        # Without -P a module of the folder that the run starts in could stand in for one of ours.
+        process = subprocess.run(  # noqa: S603 - our own tools
+            [sys.executable, "-P", "-m", f"ops_pipeline.tools.{step}", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        for text in process.stdout.decode(errors="replace").splitlines():
+            if line := Said.maybe(text):
+                self.say(line)
+        code = process.returncode if process.returncode >= 0 else _SIGNAL_BASE - process.returncode
+        if decides and code and not self.failed:
+            self.failed = step, code
+        return code, process.stdout
+
+    def judge(self, mode: str, event: str) -> Label | None:
+        """Check the contract, run ops_daily, normalise; return how ops_daily ran, or None if it did not."""
+        if mode != "ci":
+            code, _ = self.take(_Step.CONTRACT, f"--mode={'ci' if mode == 'auto' else 'prod_required'}")
+            if code:
+                return None
+        is_strict = mode == "prod" or (mode == "auto" and environment.is_prod_configured())
+        code, printed = self.take(_Step.OPS_DAILY, f"--mode={'prod' if is_strict else 'ci'}", decides=False)
+        log = self.folder / "ops_daily.log"
+        _append(log, printed)
+        if event == _SCHEDULE:
+            given = (f"--exit-code={code}", f"--log-file={log}", f"--event={event}")
+            code, _ = self.take(_Step.NORMALIZE, *given, decides=False)
+        if code:
+            self.failed = _Step.OPS_DAILY, code
+        return STRICT if is_strict else SMOKE
+
+    def has_verdict(self) -> bool:
+        """Return whether ops_daily came to a verdict."""
+        return any(line.name is LineName.OPS_DAILY_WATCHDOG for line in self.lines)
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--mode",
+        choices=("auto", "prod", "ci"),
+        default="auto",
+        help="prod: strict, and a missing name is a failure; ci: smoke; auto: what is configured (default)",
+    )
+    parser.add_argument(
+        "--event",
+        default=os.environ.get("GITHUB_EVENT_NAME", ""),
+        help="what started the run (default: GITHUB_EVENT_NAME); only 'schedule' is ever normalised",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("ops_pipeline_artifacts"),
+        metavar="FOLDER",
+        help="a new or empty folder for log and report (default: ops_pipeline_artifacts)",
+    )
+
+
+def _run(arguments: argparse.Namespace, output: Output) -> int:
+    _make_empty(arguments.out)
+    run = _Run(arguments.out, output)
+    mode = run.judge(arguments.mode, arguments.event)
+    if mode == STRICT and run.has_verdict():
+        run.take(_Step.REPORT, f"--out={arguments.out / 'report.html'}")
+    is_clean = mode is not None and run.take(_Step.GUARD, str(arguments.out))[0] == ExitCode.OK
+    _look_at_schedule(run, output)
+    line, code = _decision(run, mode)
+    _tell_github([*run.lines, line], arguments.out if is_clean else None)
+    return output.decide(line, code)
+
+
+def _decision(run: _Run, mode: Label | None) -> tuple[Line, int]:
+    if run.failed is None:
+        return Line(LineName.GITHUB_RUN, status=Label("ok"), mode=mode), ExitCode.OK
+    step, code = run.failed
+    return Line(LineName.GITHUB_RUN, status=Label("fail"), step=step, reason=Label(f"exit_{code}")), code
+
+
+def _make_empty(folder: Path) -> None:
+    """Make the folder. Raises OpsError `file_not_written` where it cannot be made, or holds something already."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        is_empty = not any(folder.iterdir())
+    except OSError:
+        is_empty = False
+    if not is_empty:
+        raise OpsError(Reason.FILE_NOT_WRITTEN)
+
+
+def _look_at_schedule(run: _Run, output: Output) -> None:
+    """Say how long ago the last commit was, and warn while there is time to do something about it."""
+    days = _days_since_last_commit()
+    if days is None:
+        run.say(Line(LineName.GITHUB_SCHEDULE, status=Label("unknown"), last_commit_days=None))
+    elif days < QUIET_DAYS:
+        run.say(Line(LineName.GITHUB_SCHEDULE, status=Label("ok"), last_commit_days=days))
+    else:
+        line = Line(
+            LineName.GITHUB_SCHEDULE,
+            status=Label("warn"),
+            reason=Reason.REPOSITORY_QUIET,
+            last_commit_days=days,
+        )
+        run.say(line)
+        output.warn(line)
+
+
+def _days_since_last_commit() -> int | None:
+    """Return whole days since the last commit of the checkout that this folder is in; None where there is none."""
+    try:
+        asked = subprocess.run(
+            ["git", "log", "-1", "--format=%ct"],  # noqa: S607 - git is where the runner has it
+            capture_output=True,
+            check=False,
+        )
+    except OSError:
+        return None
+    stamp = asked.stdout.strip()
+    return max(0, int(time.time() - int(stamp)) // _SECONDS_A_DAY) if stamp.isdigit() else None
+
+
+def _tell_github(lines: list[Line], artifacts: Path | None) -> None:
+    """Write the job's summary and the step's outputs, where GitHub wants them."""
+    texts = [str(line) for line in lines]
+    verdicts = [line.fields["status"] for line in lines if line.name is LineName.OPS_DAILY_WATCHDOG]
+    heading = verdicts[-1] if verdicts else "no verdict"
+    _tell("GITHUB_STEP_SUMMARY", "\n".join([f"### ops_daily: {heading}", "", "```", *texts, "```", ""]))
+    # JSON stands on one line whatever is in it, so that no delimiter can cut it short.
+    _tell("GITHUB_OUTPUT", f"lines={json.dumps(texts)}\nartifacts={artifacts or ''}\n")
+
+
+def _tell(variable: str, text: str) -> None:
+    if path := os.environ.get(variable):
+        _append(Path(path), text.encode())
+
+
+def _append(path: Path, content: bytes) -> None:
+    """Append to a file. Raises OpsError `file_not_written`."""
+    try:
+        with path.open("ab") as file:
+            file.write(content)
+    except OSError:
+        pass
+    else:
+        return
+    raise OpsError(Reason.FILE_NOT_WRITTEN)
+
+
+COMMAND = Command(
+    name="github_run",
+    line=LineName.GITHUB_RUN,
+    description="Run a day on GitHub Actions: one command whose exit code is the job's.",
+    epilog=_EPILOG,
+    add_arguments=_add_arguments,
+    run=_run,
+    uses_libraries=False,
+)
+main = COMMAND.main
+
+
+if __name__ == "__main__":
+    sys.exit(main())
