@@ -152,7 +152,7 @@ def test_an_unhealthy_check_has_severity_error_and_does_not_fail_the_run(prod: D
         data = [record.event_log_entry.dagster_event.event_specific_data for record in records]
     (hold,) = [one for one in data if one.check_name == "hold_rate_first"]
     assert (hold.passed, hold.severity) == (False, dg.AssetCheckSeverity.ERROR)
-    assert hold.metadata["rate"].value == 0.8
+    assert hold.metadata["observed"].value == 0.8
     assert hold.metadata["reason"].value == "hold_rate_limit"
     assert "held_by=" in hold.metadata["next_step"].value
 
