@@ -127,6 +127,7 @@ FAILURE_KEYS = {
     "argument": "which of the arguments, counted from 1",
     "last_day": "the last UTC day that was decided",
     "age_hours": "whole hours since it ended",
+    "oldest": "the oldest day that was kept",
     "file": "which of the files, counted from 1; of `secret_echo_guard`: of those below the argument",
 }
 
@@ -413,7 +414,7 @@ def _section_blocks() -> Iterator[str]:
         yield _table(("key", "default", "meaning", "rule"), _key_of_section_rows(section, cls))
 
 
-_EXAMPLES = {"thresholds": 0.05, "links": "https://example.org/operator_runbook"}
+_EXAMPLES = {"thresholds": 0.05, "retention": 730, "links": "https://example.org/operator_runbook"}
 """What a key without a default is, section by section."""
 
 

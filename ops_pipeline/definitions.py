@@ -5,7 +5,7 @@ import dagster as dg
 from ops_pipeline.contract.errors import declared
 from ops_pipeline.orchestration.boundary import guard_process
 from ops_pipeline.orchestration.jobs import daily_definitions
-from ops_pipeline.orchestration.ops import db_bootstrap, db_verify, prod_verify
+from ops_pipeline.orchestration.ops import db_bootstrap, db_verify, prod_verify, retention, retention_schedule
 from ops_pipeline.orchestration.report import report
 from ops_pipeline.orchestration.sensors import alerts, heartbeat
 
@@ -21,7 +21,8 @@ def definitions() -> dg.Definitions:
     """
     served = dg.Definitions(
         assets=[report],
-        jobs=[db_bootstrap, db_verify, prod_verify],
+        jobs=[db_bootstrap, db_verify, prod_verify, retention],
+        schedules=[retention_schedule],
         sensors=[alerts, heartbeat],
         # Whatever is launched in the UI comes in order, the report last.
         executor=dg.in_process_executor,

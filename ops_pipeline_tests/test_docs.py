@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ops_pipeline.contract.config import HISTORY_DAYS, SECTIONS, Config, Links, Thresholds, parse_config
+from ops_pipeline.contract.config import HISTORY_DAYS, SECTIONS, Config, Links, Retention, Thresholds, parse_config
 from ops_pipeline.health import DayCounts, SignalName, Status, evaluate
 from ops_pipeline.health.baseline import BASELINE_DAYS, GAP_DAYS, MIN_DAYS, REACH_DAYS
 from ops_pipeline.health.rates import alpha
@@ -75,8 +75,9 @@ def test_the_documented_example_files_have_every_key_and_can_be_used() -> None:
     for section, cls in SECTIONS.items():
         documented = {*every.get(section, {}), *special.get(section, {})}
         assert documented | {"first"} == {*cls.__dataclass_fields__, "first"}
+    retention = Retention(events_days=730, counts_days=730, runs_days=730)
     links = Links(runbook="https://example.org/operator_runbook")
-    assert parse_config(every) == Config(thresholds=Thresholds(failure_rate=0.05), links=links)
+    assert parse_config(every) == Config(thresholds=Thresholds(failure_rate=0.05), retention=retention, links=links)
     assert parse_config(special).taxonomy.segments == ("email", "sms")
     found = parse_config(special).thresholds
     assert found.limit("second", "hold_rate") == 0.5

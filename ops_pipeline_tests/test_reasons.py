@@ -23,6 +23,7 @@ from sqlalchemy import Connection, text
 from ops_pipeline.contract.days import last_complete_day
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.store import migrate
+from ops_pipeline.store.partitions import ensure_partitions
 from ops_pipeline_tests.conftest import Database
 from ops_pipeline_tests.github import Issues, serving
 from ops_pipeline_tests.traffic import send
@@ -148,6 +149,18 @@ def provokes(*reasons: Reason) -> Callable[[Provoke], Provoke]:
 
 
 # Configuration and command line
+
+
+@provokes(Reason.NO_RETENTION, Reason.NOT_ROLLED_UP)
+def _something_is_past_its_date_and_not_counted(world: World) -> str:
+    world.configure()
+    old = DAY - timedelta(days=40)
+    said = world.run("retention")
+    with world.database.engine.begin() as connection:
+        ensure_partitions(connection, [old])
+    world.execute(f"INSERT INTO ops.delivery_events VALUES ('{old} 12:00+00', 'first', 'delivered')")  # noqa: S608
+    world.configure(OPS_CONFIG=world.write("config.toml", "[retention]\nevents_days = 35\n"))
+    return said + world.run("retention", "--apply")
 
 
 @provokes(Reason.PROD_NOT_CONFIGURED, Reason.MISSING_ENV, Reason.MISSING_DSN, Reason.USAGE, Reason.INVALID_DAY)

@@ -9,7 +9,7 @@ import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,6 +34,9 @@ HISTORY_DAYS = 252
 first of those days is itself judged."""
 COUNTED_DAYS = 91
 """Days that a run counts if they never were: the longest window, and enough for a first baseline."""
+LEAST_EVENTS_DAYS = 35
+"""Days of events and runs that are always kept: longer than the schedule ever looks back."""
+MOST_KEPT_DAYS = 36_500
 LIMITED = ("hold_rate", "suppression_rate", "failure_rate", "positive_rate")
 """What can have a limit."""
 LEARNED = (*LIMITED, "delivered")
@@ -245,6 +248,40 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How many days things are kept, the last complete day included; what is not set is kept for ever."""
+
+    events_days: int | None = None
+    """Events in `ops.delivery_events`: older days that are counted are dropped whole."""
+    counts_days: int | None = None
+    """Counts, figures and verdicts: older days are deleted, and cannot be asked for any more."""
+    runs_days: int | None = None
+    """Dagster's runs with their events: older ones are deleted, their days stay shown as done."""
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("events_days", LEAST_EVENTS_DAYS),
+            ("counts_days", HISTORY_DAYS),
+            ("runs_days", LEAST_EVENTS_DAYS),
+        ):
+            days = getattr(self, name)
+            if days is not None and not _is_whole_between(days, least, MOST_KEPT_DAYS):
+                raise ValueError(f"{name} is a whole number of at least {least}")
+        if self.counts_days is not None and self.counts_days < (self.events_days or 0):
+            raise ValueError("counts_days is at least events_days")
+
+    @property
+    def is_set(self) -> bool:
+        """Whether anything is ever dropped."""
+        return any(days is not None for days in (self.events_days, self.counts_days, self.runs_days))
+
+
+def first_kept(last: date, days: int | None) -> date | None:
+    """Return the first of the `days` days that end with `last`; None: all days are kept."""
+    return None if days is None else last - timedelta(days=days - 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Links:
     """Where people are sent."""
 
@@ -269,6 +306,7 @@ class Config:
     taxonomy: Taxonomy = field(default_factory=Taxonomy)
     privacy: Privacy = field(default_factory=Privacy)
     schedule: Schedule = field(default_factory=Schedule)
+    retention: Retention = field(default_factory=Retention)
     links: Links = field(default_factory=Links)
 
 
@@ -279,6 +317,7 @@ SECTIONS = {
     "taxonomy": Taxonomy,
     "privacy": Privacy,
     "schedule": Schedule,
+    "retention": Retention,
     "links": Links,
 }
 

@@ -134,6 +134,26 @@ def first_day(environ: Mapping[str, str] = os.environ) -> date:
     raise OpsError(Reason.INVALID_ENV, invalid=(Name.OPS_FIRST_DAY,))
 
 
+def first_kept_day(environ: Mapping[str, str] = os.environ) -> date:
+    """Return the first day (UTC) whose counts are kept: OPS_FIRST_DAY, or a later one by `[retention] counts_days`.
+
+    Raises OpsError `invalid_env` or `invalid_config`.
+    """
+    return _not_before(first_day(environ), config(environ).retention.counts_days)
+
+
+def first_event_day(environ: Mapping[str, str] = os.environ) -> date:
+    """Return the first day (UTC) whose events are kept, as `first_kept_day` does by `[retention] events_days`."""
+    return _not_before(first_day(environ), config(environ).retention.events_days)
+
+
+def _not_before(first: date, days: int | None) -> date:
+    from ops_pipeline.contract.config import first_kept
+    from ops_pipeline.contract.days import last_complete_day
+
+    return max(first, first_kept(last_complete_day(), days) or first)
+
+
 def config(environ: Mapping[str, str] = os.environ) -> Config:
     """Return the configuration, from the file OPS_CONFIG names if it is set. Raises OpsError `invalid_config`."""
     from pathlib import Path

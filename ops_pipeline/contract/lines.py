@@ -81,6 +81,8 @@ class LineName(StrEnum):
     PROD_CONFIG = "prod_config"
     PROD_VERIFY = "prod_verify"
     REPORT = "report"
+    RETENTION = "retention"
+    RETENTION_PAST = "retention_past"
     SECRET_ECHO_GUARD = "secret_echo_guard"  # noqa: S105 - a name
     SECRET_ECHO_GUARD_FINDING = "secret_echo_guard_finding"  # noqa: S105 - a name
     SELFTEST = "selftest"

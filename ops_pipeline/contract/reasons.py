@@ -88,6 +88,16 @@ class Reason(StrEnum):
         "Fewer messages were delivered than the same weekdays usually bring.",
         "Check the sender, its queue and its provider; if less was sent on purpose, declare the days as planned.",
     )
+    NO_RETENTION = (
+        "no_retention",
+        "Nothing says how long anything is kept, so nothing is dropped.",
+        "Set events_days, counts_days or runs_days under [retention] in the file that OPS_CONFIG names.",
+    )
+    NOT_ROLLED_UP = (
+        "not_rolled_up",
+        "Days past their date hold events that are not in the daily counts: they were kept.",
+        "Count them: ops-pipeline backfill --from=DAY --to=DAY --again, with oldest= as DAY; then ask again.",
+    )
     FUNNEL_BROKEN = (
         "funnel_broken",
         "Counts contradict each other: a step has more events than the one before, or attempts have no outcome.",
@@ -193,8 +203,8 @@ class Reason(StrEnum):
     )
     DAY_BEFORE_FIRST = (
         "day_before_first",
-        "The day lies before the first partition.",
-        "Ask for a later day, or set OPS_FIRST_DAY to an earlier one.",
+        "The day lies before the first partition, or its counts are past their date.",
+        "Ask for a later day, set OPS_FIRST_DAY to an earlier one, or keep counts longer ([retention] counts_days).",
     )
 
     # The database.
@@ -475,8 +485,8 @@ class Reason(StrEnum):
     )
     OUT_OF_RANGE = (
         "out_of_range",
-        "occurred_at lies before the first day or in the future.",
-        "Mend the row, or set OPS_FIRST_DAY to an earlier day.",
+        "occurred_at lies before the first day, is past its date, or is in the future.",
+        "Mend the row, or set OPS_FIRST_DAY to an earlier day, or keep events longer ([retention] events_days).",
     )
     INVALID_TOUCH = ("invalid_touch", "touch is neither first nor second.", "Mend the export.")
     INVALID_OUTCOME = (

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql
 
 from ops_pipeline.contract.config import HISTORY_DAYS
 from ops_pipeline.contract.days import ONE_DAY, parse_day
-from ops_pipeline.contract.environment import first_day
+from ops_pipeline.contract.environment import first_kept_day
 from ops_pipeline.contract.errors import declared
 from ops_pipeline.contract.vocabulary import OTHER, Outcome, Scope, Touch
 from ops_pipeline.events.rollup import RolledUp, roll_up_day
@@ -155,7 +155,7 @@ def _roll_up(deployment: Deployment, day: date) -> RolledUp:
         deployment.events_engine(),
         deployment.events_relation(),
         day,
-        first_day=first_day(),
+        first_day=first_kept_day(),
         config=deployment.settings(),
     )
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from ops_pipeline.contract.config import COUNTED_DAYS, HISTORY_DAYS, Config, Links
 from ops_pipeline.contract.days import ONE_DAY, each_day
-from ops_pipeline.contract.environment import first_day
+from ops_pipeline.contract.environment import first_kept_day
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Status
@@ -92,13 +92,13 @@ def _fill(
         return Filled(first, last, days=0, events=0, kept=0, unhealthy=0)
     rolled_up = roll_up(ops, events, relation, _uncounted(ops, wanted), config=config)
     verdicts = _judge(ops, wanted, config)
-    _show(instance, verdicts)
+    show_days(instance, verdicts)
     return _filled(first, last, rolled_up, verdicts)
 
 
 def _uncounted(ops: Engine, wanted: list[date]) -> list[date]:
     """Return `wanted`, and the days before that their figures look back on and that were never counted."""
-    start = max(first_day(), wanted[0] - (COUNTED_DAYS - 1) * ONE_DAY)
+    start = max(first_kept_day(), wanted[0] - (COUNTED_DAYS - 1) * ONE_DAY)
     with reading(ops) as connection:
         known = events_by_day(connection, start, wanted[-1]).keys()
     return [day for day in each_day(start, wanted[-1]) if day in wanted or day not in known]
@@ -123,7 +123,7 @@ def _judge(ops: Engine, wanted: list[date], config: Config) -> list[Verdict]:
     return stored
 
 
-def _show(instance: dg.DagsterInstance, verdicts: list[Verdict]) -> None:
+def show_days(instance: dg.DagsterInstance, verdicts: list[Verdict]) -> None:
     """Let Dagster show each day as materialised, with the results of its checks, and no run."""
     for verdict in verdicts:
         partition = verdict.as_of.isoformat()

@@ -13,6 +13,9 @@ from ops_pipeline.contract.words import Label
 from ops_pipeline.events.verify import verify_deployment
 from ops_pipeline.orchestration.launch import run_ops_daily
 from ops_pipeline.orchestration.prod_verify import CHECKS, STEPS, Mode, Step, step_line
+from ops_pipeline.orchestration.resources import Deployment
+from ops_pipeline.orchestration.retention import Mode as RetentionMode
+from ops_pipeline.orchestration.retention import retain
 from ops_pipeline.store.engine import ops_engine
 from ops_pipeline.store.migrate import apply_migrations
 from ops_pipeline.store.revisions import check_revisions
@@ -61,6 +64,9 @@ _VERIFY_MODE = _mode(
     dry_run="configuration and revisions, connects nowhere",
     verify="the databases too, and a strict run of the last complete day",
 )
+
+
+_RETENTION_MODE = _mode(dry_run="say what is past its date", apply="drop it")
 
 
 # A job's name cannot be an op's too.
@@ -193,3 +199,48 @@ def _prod_verify_config(config: dict[str, Any]) -> dict[str, Any]:
 def prod_verify() -> None:
     """Take the steps in their order."""
     _ops_daily(_database(_plan(_config())))
+
+
+@dg.op(name="drop_what_is_past", out=dg.Out(dg.Nothing), config_schema={"mode": _RETENTION_MODE})
+@declared
+def _drop(context: dg.OpExecutionContext) -> None:
+    def work() -> Line:
+        *past, whole = retain(RetentionMode(context.op_config["mode"]))
+        for line in past:
+            context.log.info(str(line))
+        return whole
+
+    _do(context, work, LineName.RETENTION)
+
+
+@dg.config_mapping(config_schema={"mode": _RETENTION_MODE})
+@declared
+def _retention_config(config: dict[str, Any]) -> dict[str, Any]:
+    return {"ops": {_drop.name: {"config": config}}}
+
+
+@dg.job(
+    name="retention",
+    config=_retention_config,
+    description="Drop events, counts and runs past their date by [retention]. The mode is a dry run unless changed.",
+    executor_def=dg.in_process_executor,
+)
+def retention() -> None:
+    """Run the op of this name."""
+    _drop()
+
+
+@dg.schedule(
+    job=retention,
+    cron_schedule="30 5 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="At 05:30 UTC: drops what is past its date, where [retention] says that anything ever is.",
+)
+@declared
+def retention_schedule(deployment: Deployment) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Ask for a run that applies what is configured."""
+    if deployment.settings().retention.is_set:
+        yield dg.RunRequest(run_config={"mode": str(RetentionMode.APPLY)})
+    else:
+        yield dg.SkipReason("nothing under [retention]: everything is kept")

@@ -25,7 +25,7 @@ guard_process()
 
 # A run's configuration is stored and shown as it was typed: these are the words that it needs.
 _LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
-_WORDS = frozenset({*Mode, "apply_migrations", *_LOG_LEVELS, *map(str.lower, _LOG_LEVELS)})
+_WORDS = frozenset({*Mode, "apply", "apply_migrations", *_LOG_LEVELS, *map(str.lower, _LOG_LEVELS)})
 _PREFIXES = (dagster_tags.SYSTEM_TAG_PREFIX, dagster_tags.HIDDEN_TAG_PREFIX)
 # The last one is the UI's own, and stands in its JavaScript alone.
 _TAGS = frozenset(

@@ -10,14 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, insert, text
 from sqlalchemy.schema import CreateTable
 
-from ops_pipeline.contract.days import each_day
 from ops_pipeline.contract.errors import OpsError, as_declared, sqlstate_of
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.shipped import shipped
@@ -25,14 +23,13 @@ from ops_pipeline.contract.words import RevisionId, SqlState
 from ops_pipeline.store.compare import is_identical
 from ops_pipeline.store.engine import reading, writing
 from ops_pipeline.store.ledger import Ledger, read_ledger, record_statement
-from ops_pipeline.store.partitions import ensure_partitions, partition_statements
+from ops_pipeline.store.partitions import ensure_partitions, partition_days, partition_statements
 from ops_pipeline.store.revisions import Direction, Revision, revisions, silence
 from ops_pipeline.store.schema import SCHEMA, VERSION_TABLE, applied_revisions
 
 BASE = "base"
 """What a database is downgraded to that shall have no revision left."""
 LOCK_WAIT_SECONDS = 60
-PARTITIONS_AHEAD_DAYS = 90
 
 # Any fixed number: it only has to differ from the locks of other programs in the same database.
 _LOCK_KEY = 0x6F70735F70697065
@@ -72,12 +69,6 @@ def alembic_config(connection: Connection | None = None) -> Config:
     config.set_main_option("script_location", str(shipped("migrations")).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
-
-
-def partition_days() -> list[date]:
-    """Return the UTC days whose event partitions are made ahead, today's first."""
-    today = datetime.now(UTC).date()
-    return list(each_day(today, today + timedelta(days=PARTITIONS_AHEAD_DAYS)))
 
 
 def apply_migrations(engine: Engine, *, lock_wait_seconds: float = LOCK_WAIT_SECONDS) -> Applied:

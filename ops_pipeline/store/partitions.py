@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
 
 from sqlalchemy import Connection, text
 
-from ops_pipeline.contract.days import ONE_DAY, start_of
+from ops_pipeline.contract.days import ONE_DAY, each_day, start_of
+from ops_pipeline.store.daily_counts import events_by_day
 
+PARTITIONS_AHEAD_DAYS = 90
+DROP_WAIT_SECONDS = 3
 EVENTS_TABLE = "delivery_events"
 _DEFAULT = "delivery_events_default"
+_PARTITIONS = (
+    "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+    " WHERE i.inhparent = to_regclass('ops.delivery_events') AND c.relname ~ '^delivery_events_[0-9]{8}$'"
+)
+
+
+def partition_days() -> list[date]:
+    """Return the UTC days whose event partitions are made ahead, today's first."""
+    today = datetime.now(UTC).date()
+    return list(each_day(today, today + timedelta(days=PARTITIONS_AHEAD_DAYS)))
 
 
 def partition_name(day: date) -> str:
@@ -47,12 +61,54 @@ def has_default_partition(connection: Connection) -> bool:
     return bool(connection.scalar(found))
 
 
+def partitioned_days(connection: Connection) -> list[date]:
+    """Return the UTC days that have a partition, oldest first."""
+    names = connection.scalars(text(_PARTITIONS + " ORDER BY 1"))
+    return [date.fromisoformat(name[-8:]) for name in names]
+
+
+def late_events(connection: Connection, before: date) -> int:
+    """Return how many events of days before `before` lie in the default partition, where none was made for them."""
+    late = text("SELECT count(*) FROM ops.delivery_events_default WHERE occurred_at < :start")
+    return connection.scalar(late, {"start": start_of(before)}) or 0
+
+
+class Drop(StrEnum):
+    """What became of a day's partition."""
+
+    DROPPED = "dropped"
+    GONE = "gone"
+    """Somebody else has dropped it."""
+    KEPT = "kept"
+    HELD = "held"
+    """It has events that are not in the daily counts."""
+
+
+def drop_partition(connection: Connection, day: date, *, is_dry: bool) -> Drop:
+    """Drop the partition of `day` if the daily counts have all its events. Call `lock_days` first.
+
+    Where it is dry, return KEPT in place of dropping.
+    """
+    name = f"ops.{partition_name(day)}"
+    if connection.scalar(text("SELECT to_regclass(:name)"), {"name": name}) is None:
+        return Drop.GONE
+    if not is_dry:
+        # Dropping waits for everybody who uses the table, and whoever comes then waits behind.
+        connection.execute(text(f"SET LOCAL lock_timeout = '{DROP_WAIT_SECONDS}s'"))
+        # What is being written into this day comes to its end; other days are not waited for.
+        connection.execute(text(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE"))
+    events = connection.scalar(text(f"SELECT count(*) FROM {name}"))  # noqa: S608 - made of a date
+    if events and events != events_by_day(connection, day, day).get(day):
+        return Drop.HELD
+    if is_dry:
+        return Drop.KEPT
+    connection.execute(text(f"DROP TABLE {name}"))
+    return Drop.DROPPED
+
+
 def last_partition(connection: Connection) -> date | None:
     """Return the last UTC day that has a partition."""
-    names = "SELECT max(c.relname) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
-    ours = " WHERE i.inhparent = to_regclass('ops.delivery_events') AND c.relname ~ '^delivery_events_[0-9]{8}$'"
-    name = connection.scalar(text(names + ours))
-    return date.fromisoformat(name[-8:]) if name else None
+    return max(partitioned_days(connection), default=None)
 
 
 def partition_statements(connection: Connection | None, days: Iterable[date]) -> list[str]:

@@ -8,7 +8,7 @@ from datetime import date
 from itertools import groupby
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Table, delete, func, insert, select
+from sqlalchemy import Connection, Row, Table, delete, func, insert, select, union
 
 from ops_pipeline.contract.config import Privacy
 from ops_pipeline.contract.reasons import reason_named
@@ -34,6 +34,15 @@ from ops_pipeline.store.schema import (
 WATCHDOG = "watchdog"
 """The name under which the verdict's whole is stored beside its signals."""
 
+_OF_DAYS = (
+    daily_counts,
+    delivered_totals,
+    delivered_segments,
+    hold_suppression_rates,
+    second_touch_summaries,
+    verdicts,
+)
+"""Everything that is stored day by day."""
 _FIGURES = ("rate", "expected", "critical", "bound", "sees")
 
 Computed = TypeVar("Computed", DeliveredTotal, HoldSuppressionRate, SecondTouchSummary)
@@ -174,6 +183,20 @@ def read_verdicts(connection: Connection, first: date, last: date) -> list[Verdi
         .order_by(verdicts.c.utc_day, verdicts.c.position)
     )
     return [_verdict(day, list(of_day)) for day, of_day in groupby(rows, key=lambda row: row.utc_day)]
+
+
+def days_before(connection: Connection, before: date) -> list[date]:
+    """Return the UTC days before `before` of which counts, figures or a verdict are stored, oldest first."""
+    days = union(*(select(table.c.utc_day).where(table.c.utc_day < before) for table in _OF_DAYS))
+    return sorted(connection.scalars(days))
+
+
+def delete_days_before(connection: Connection, before: date) -> int:
+    """Delete everything that is stored of the days before `before`, and return how many days. Call `lock_days`."""
+    days = len(days_before(connection, before))
+    for table in _OF_DAYS:
+        connection.execute(delete(table).where(table.c.utc_day < before))
+    return days
 
 
 def last_judged_day(connection: Connection) -> date | None:

@@ -14,8 +14,7 @@ from ops_pipeline.contract.words import Label, RevisionId
 from ops_pipeline.store.compare import compare
 from ops_pipeline.store.engine import reading
 from ops_pipeline.store.ledger import read_ledger
-from ops_pipeline.store.migrate import partition_days
-from ops_pipeline.store.partitions import last_partition, missing_partitions
+from ops_pipeline.store.partitions import last_partition, missing_partitions, partition_days
 from ops_pipeline.store.revisions import revisions
 from ops_pipeline.store.schema import SCHEMA, metadata
 

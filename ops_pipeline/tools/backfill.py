@@ -46,7 +46,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     last = parse_day(arguments.last) if arguments.last is not None else last_complete_day()
     environment.check_production()
     for day in (first, last):
-        check_askable(day, first=environment.first_day())
+        check_askable(day, first=environment.first_kept_day())
     if first > last:
         raise OpsError(Reason.USAGE, option=Label("from"))
 

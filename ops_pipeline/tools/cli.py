@@ -34,6 +34,7 @@ TOOLS = {
     "ops_ci_normalize": "keep a scheduled run green when it merely had too little data",
     "github_run": "a day's run on GitHub: contract, ops_daily, summary, report, guard",
     "github_issue": "open, comment on or close the one issue that tells of failed runs",
+    "retention": "drop what is past its date: events, counts, runs",
     "secret_echo_guard": "is a secret in these logs and artifacts? where, never what",
 }
 

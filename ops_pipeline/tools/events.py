@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ops_pipeline.contract.days import last_complete_day, parse_day
-from ops_pipeline.contract.environment import first_day
+from ops_pipeline.contract.environment import first_event_day
 from ops_pipeline.contract.errors import OpsError, as_declared
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
@@ -79,7 +79,7 @@ def _import(arguments: argparse.Namespace, output: Output) -> int:
 
     engine = ops_engine()
     rules = Rules(
-        first_day=first_day(),
+        first_day=first_event_day(),
         unique_by=arguments.unique_by,
         assume_utc=arguments.assume_utc,
         shows_progress=not output.is_quiet,

@@ -70,7 +70,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     day = parse_day(arguments.as_of) if arguments.as_of is not None else last_complete_day()
     if _mode(arguments) == STRICT:
         environment.check_production()
-        check_askable(day, first=environment.first_day())
+        check_askable(day, first=environment.first_kept_day())
         output.say(Line(LineName.OPS_DAILY, mode=STRICT, reason=Reason.PROD_CONFIGURED))
         return _say_day(day, output, is_strict=True)
     output.say(Line(LineName.OPS_DAILY, mode=SMOKE, reason=Reason.PROD_NOT_CONFIGURED))
@@ -85,7 +85,7 @@ def _run_smoke(day: date, folder: Path | None, output: Output) -> int:
     from ops_pipeline.store.migrate import apply_migrations
 
     with demo_database(folder or DEFAULT_FOLDER) as demo:
-        check_askable(day, first=environment.first_day())
+        check_askable(day, first=environment.first_kept_day())
         apply_migrations(ops_engine())
         path, sample = write_demo_sample(demo)
         import_file(

@@ -58,7 +58,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     asked = parse_day(arguments.as_of) if arguments.as_of is not None else None
     environment.required_value(Name.OPS_POSTGRES_DSN)
     if asked is not None:
-        check_askable(asked, first=environment.first_day())
+        check_askable(asked, first=environment.first_kept_day())
 
     from ops_pipeline.report.page import write_page
     from ops_pipeline.report.report_page import report_page

@@ -41,7 +41,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace, output: Output) -> int:
     day = parse_day(arguments.as_of) if arguments.as_of is not None else last_complete_day()
     environment.required_value(Name.OPS_POSTGRES_DSN)
-    check_askable(day, first=environment.first_day())
+    check_askable(day, first=environment.first_kept_day())
 
     from ops_pipeline.contract.config import HISTORY_DAYS
     from ops_pipeline.contract.vocabulary import Status

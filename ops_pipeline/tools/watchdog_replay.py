@@ -52,11 +52,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
     last = parse_day(arguments.last) if arguments.last is not None else last_complete_day()
-    oldest = max(last - (_YEAR_DAYS - 1) * ONE_DAY, environment.first_day())
+    oldest = max(last - (_YEAR_DAYS - 1) * ONE_DAY, environment.first_kept_day())
     first = parse_day(arguments.first) if arguments.first is not None else oldest
     environment.required_value(Name.OPS_POSTGRES_DSN)
-    check_askable(last, first=environment.first_day())
-    check_askable(first, first=environment.first_day())
+    check_askable(last, first=environment.first_kept_day())
+    check_askable(first, first=environment.first_kept_day())
     if first > last:
         raise OpsError(Reason.USAGE, option=Label("from"))
 

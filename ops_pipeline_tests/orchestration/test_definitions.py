@@ -48,8 +48,14 @@ def test_the_names_are_those_that_are_documented(defs: dg.Definitions) -> None:
         "second_touch_summaries:positive_rate_second",
         "second_touch_summaries:suppression_rate_second",
     ]
-    assert sorted(job.name for job in defs.jobs or []) == ["db_bootstrap", "db_verify", "ops_daily", "prod_verify"]
-    assert [schedule.name for schedule in defs.schedules or []] == ["ops_daily_schedule"]
+    assert sorted(job.name for job in defs.jobs or []) == [
+        "db_bootstrap",
+        "db_verify",
+        "ops_daily",
+        "prod_verify",
+        "retention",
+    ]
+    assert [schedule.name for schedule in defs.schedules or []] == ["ops_daily_schedule", "retention_schedule"]
     assert [sensor.name for sensor in defs.sensors or []] == ["alerts", "heartbeat"]
 
 

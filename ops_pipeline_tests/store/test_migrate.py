@@ -20,7 +20,7 @@ from ops_pipeline.contract.errors import OpsError, reason_of
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.shipped import shipped
 from ops_pipeline.events.verify import verify_deployment
-from ops_pipeline.store import migrate, revisions
+from ops_pipeline.store import migrate, partitions, revisions
 from ops_pipeline.store.engine import engine_for
 from ops_pipeline.store.migrate import BASE, Applied, Plan, apply_migrations, downgrade, plan
 from ops_pipeline.store.verify import verify_tables
@@ -90,7 +90,7 @@ def test_the_revision_table_is_our_own_so_that_dagsters_can_live_in_the_same_dat
 
 
 def test_partitions_are_made_three_months_ahead(database: Database) -> None:
-    last = (datetime.now(UTC) + timedelta(days=migrate.PARTITIONS_AHEAD_DAYS)).date()
+    last = (datetime.now(UTC) + timedelta(days=partitions.PARTITIONS_AHEAD_DAYS)).date()
     assert f"delivery_events_{last:%Y%m%d}" in _tables(database)
 
 
@@ -365,7 +365,7 @@ def test_the_plan_changes_nothing_and_done_by_hand_it_is_what_bootstrap_would_do
     assert _everything(empty_database) == before
     assert planned.current == start
     assert list(planned.pending) == (IDS[IDS.index(start) + 1 :] if start else IDS)
-    assert planned.partitions == (0 if start else migrate.PARTITIONS_AHEAD_DAYS + 1)
+    assert planned.partitions == (0 if start else partitions.PARTITIONS_AHEAD_DAYS + 1)
     assert ("CREATE TABLE" in planned.sql) == bool(planned.pending)
     _by_hand(empty_database.dsn, planned)
     monkeypatch.setenv("OPS_POSTGRES_DSN", empty_database.dsn)

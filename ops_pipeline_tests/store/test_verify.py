@@ -19,7 +19,8 @@ from ops_pipeline.contract.reasons import Cause, Reason
 from ops_pipeline.events.verify import Deployment, verify_deployment
 from ops_pipeline.store.embedded import EmbeddedServer
 from ops_pipeline.store.engine import engine_for
-from ops_pipeline.store.migrate import PARTITIONS_AHEAD_DAYS, apply_migrations, downgrade
+from ops_pipeline.store.migrate import apply_migrations, downgrade
+from ops_pipeline.store.partitions import PARTITIONS_AHEAD_DAYS
 from ops_pipeline.store.schema import metadata
 from ops_pipeline.store.verify import verify_tables
 from ops_pipeline_tests.conftest import Database
