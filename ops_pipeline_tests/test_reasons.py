@@ -151,6 +151,12 @@ def provokes(*reasons: Reason) -> Callable[[Provoke], Provoke]:
 # Configuration and command line
 
 
+@provokes(Reason.NOT_JUDGED)
+def _nothing_is_judged(world: World) -> str:
+    world.configure()
+    return world.run("metrics", "--format=prom").removeprefix("# ")
+
+
 @provokes(Reason.NO_RETENTION, Reason.NOT_ROLLED_UP)
 def _something_is_past_its_date_and_not_counted(world: World) -> str:
     world.configure()

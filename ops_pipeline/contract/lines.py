@@ -67,6 +67,7 @@ class LineName(StrEnum):
     GITHUB_RUN = "github_run"
     GITHUB_SCHEDULE = "github_schedule"
     HEARTBEAT_CHECK = "heartbeat_check"
+    METRICS = "metrics"
     OPS_CI_NORMALIZE = "ops_ci_normalize"
     OPS_DAILY = "ops_daily"
     OPS_DAILY_HEARTBEAT = "ops_daily_heartbeat"
@@ -262,6 +263,8 @@ class Format(StrEnum):
     JSON = "json"
     NAGIOS = "nagios"
     """One line, perfdata and exit code as monitoring plugins have them: only the line that decides."""
+    PROM = "prom"
+    """The text format of Prometheus; lines are comments in it."""
 
 
 class Output:
@@ -279,6 +282,10 @@ class Output:
         if not self.is_quiet and self.form is not Format.NAGIOS:
             self._print(line)
 
+    def expose(self, samples: str) -> None:
+        """Print what `exposition` returns."""
+        _write(samples.rstrip("\n"))
+
     def warn(self, line: Line) -> None:
         """Print a line so that GitHub shows it above the log of the run, whatever the format."""
         _write(f"::warning::{line}")
@@ -294,7 +301,8 @@ class Output:
         return exit_code
 
     def _print(self, line: Line) -> None:
-        _write(line.as_json() if self.form is Format.JSON else str(line))
+        comment = "# " if self.form is Format.PROM else ""
+        _write(line.as_json() if self.form is Format.JSON else f"{comment}{line}")
 
     def _state(self, line: Line) -> NagiosState:
         if line.fields.get("status") == "fail":

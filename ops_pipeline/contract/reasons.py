@@ -393,6 +393,11 @@ class Reason(StrEnum):
         "The last day that was decided ended longer ago than --max-age, or none ever was.",
         "Look at the daemon, the schedule and the last runs in the Dagster UI; then run ops_daily for yesterday.",
     )
+    NOT_JUDGED = (
+        "not_judged",
+        "The day has no verdict, so there is nothing to tell of it.",
+        "Run ops_daily for it, or backfill; then ask again.",
+    )
     RUN_FAILED = (
         "run_failed",
         "The daily run failed, so that nobody knows how delivery is.",

@@ -54,12 +54,17 @@ def library(name: str) -> Any:
     raise OpsError(Reason.REPORT_MISSING)
 
 
-def write_page(path: Path, page: str) -> int:
-    """Write the page, whole or not at all, and return its bytes. Raises OpsError `file_not_written`."""
+def write_page(path: Path, page: str, *, mode: int | None = None) -> int:
+    """Write the page, whole or not at all, and return its bytes. Raises OpsError `file_not_written`.
+
+    `mode` is who may read it, where that is not up to the process.
+    """
     content = page.encode()
     partial = path.with_name(f"{path.name}.partial")
     try:
         partial.write_bytes(content)
+        if mode is not None:
+            partial.chmod(mode)
         partial.replace(path)
     except OSError:
         with suppress(OSError):

@@ -26,7 +26,9 @@ TOOLS = {
     "backfill": "count and judge past days, without alarming anybody",
     "watchdog_explain": "why a day's verdict is what it is",
     "watchdog_replay": "what the rule would have said, and what another configuration would have",
+    "retention": "drop what is past its date: events, counts, runs",
     "report": "one page of a day and the weeks before it, to mail or publish",
+    "metrics": "the last decided day as samples for Prometheus",
     "heartbeat_check": "is the scheduler dead? asks the database, from anywhere",
     "selftest": "does the alarm ring? sets it off on purpose",
     "prod_verify": "is production in order? step by step, with a strict ops_daily",
@@ -34,7 +36,6 @@ TOOLS = {
     "ops_ci_normalize": "keep a scheduled run green when it merely had too little data",
     "github_run": "a day's run on GitHub: contract, ops_daily, summary, report, guard",
     "github_issue": "open, comment on or close the one issue that tells of failed runs",
-    "retention": "drop what is past its date: events, counts, runs",
     "secret_echo_guard": "is a secret in these logs and artifacts? where, never what",
 }
 

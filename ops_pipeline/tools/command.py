@@ -62,13 +62,15 @@ class Command:
         run: Callable[[argparse.Namespace, Output], int],
         failure_line: Callable[[argparse.Namespace], tuple[LineName, dict[str, object]]] | None = None,
         nagios_failure: NagiosState | None = None,
+        exposes_samples: bool = False,
         uses_libraries: bool = True,
     ) -> None:
         """Make a command.
 
         `line` is the line that says that the tool failed; where that depends on the arguments, `failure_line` gives
         it with fields that come before its reason. `nagios_failure` is what a failure means to a monitoring system;
-        without it the tool has no such format. A tool of the standard library alone has no library to silence.
+        without it the tool has no such format, as it has none for Prometheus unless it `exposes_samples`. A tool of
+        the standard library alone has no library to silence.
         """
         self.name = name
         self.line = line
@@ -78,6 +80,7 @@ class Command:
         self.run = run
         self.failure_line = failure_line
         self.nagios_failure = nagios_failure
+        self.exposes_samples = exposes_samples
         self.uses_libraries = uses_libraries
 
     def main(self, argv: Sequence[str] | None = None) -> int:
@@ -129,7 +132,8 @@ class Command:
             choices=[form.value for form in self._formats()],
             default=Format.LINE.value,
             help="key=value lines (the default), a JSON object for each line"
-            + (", or one line for a monitoring system" if self.nagios_failure is not None else ""),
+            + (", or one line for a monitoring system" if self.nagios_failure is not None else "")
+            + (", or the samples themselves for Prometheus" if self.exposes_samples else ""),
         )
         parser.add_argument(
             "--json", dest="format", action="store_const", const=Format.JSON.value, help="short for --format=json"
@@ -142,7 +146,8 @@ class Command:
         self.add_arguments(parser)
 
     def _formats(self) -> list[Format]:
-        return [form for form in Format if form is not Format.NAGIOS or self.nagios_failure is not None]
+        special = {Format.NAGIOS: self.nagios_failure is not None, Format.PROM: self.exposes_samples}
+        return [form for form in Format if special.get(form, True)]
 
     def _output(self, form: str, *, is_quiet: bool) -> Output:
         failure = NagiosState.UNKNOWN if self.nagios_failure is None else self.nagios_failure
