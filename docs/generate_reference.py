@@ -10,6 +10,7 @@ import contextlib
 import inspect
 import io
 import json
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -160,7 +161,27 @@ NAGIOS = {
 
 def pages() -> dict[str, str]:
     """Return the text of each page by its path in the docs folder."""
-    return {"reference/lines.md": _lines_page(), "reference/configuration.md": _configuration_page()}
+    return {
+        "reference/lines.md": _lines_page(),
+        "reference/configuration.md": _configuration_page(),
+        _RUNBOOK: _runbook(),
+    }
+
+
+_RUNBOOK = "operator_runbook.md"
+_OTHER_REASONS = "## All other reasons"
+_GENERATED = (
+    "<!-- Made by docs/generate_reference.py from here on: edit contract/reasons.py, or write a part above. -->"
+)
+
+
+def _runbook() -> str:
+    """Return the runbook: what is written by hand, then every reason that it has no part about."""
+    by_hand = (DOCS / _RUNBOOK).read_text(encoding="utf-8").partition(_OTHER_REASONS)[0].rstrip()
+    written = set(re.findall(r"^### (\w+)$", by_hand, flags=re.MULTILINE))
+    others = [reason for reason in Reason if reason not in written]
+    blocks = (f"### {reason}\n\n{_wrapped(f'{reason.means} **Do:** {reason.next_step}')}" for reason in others)
+    return "\n\n".join([by_hand, _OTHER_REASONS, _GENERATED, *blocks]) + "\n"
 
 
 def differing(folder: Path) -> list[str]:

@@ -15,8 +15,8 @@ from ops_pipeline.tools.events import import_one, sample_line
 from ops_pipeline.tools.ops_daily import SMOKE, run_day
 
 _EPILOG = """what it does:
-  starts the embedded PostgreSQL, bootstraps and verifies it, imports sixty days of sample traffic, runs ops_daily for
-  the last complete UTC day, prints the lines and stops the server. A second run is fast and changes nothing.
+  starts the embedded PostgreSQL, bootstraps and verifies it, imports ninety days of sample traffic, runs ops_daily
+  for the last complete UTC day, prints the lines and stops the server. A second run is fast and changes nothing.
 
 lines:
   the lines of db_bootstrap, db_verify, events_sample, events_import and ops_daily, then

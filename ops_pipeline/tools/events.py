@@ -179,7 +179,7 @@ COMMANDS = {
     "sample": Command(
         name="events sample",
         line=LineName.EVENTS_SAMPLE,
-        description="Write sixty days of made-up traffic as a CSV file of the event contract.",
+        description="Write ninety days of made-up traffic as a CSV file of the event contract.",
         epilog=_SAMPLE_EPILOG,
         add_arguments=_sample_arguments,
         run=_sample,
@@ -190,7 +190,7 @@ _USAGE = """usage: ops-pipeline events import FILE... [options]
        ops-pipeline events sample --out FILE [options]
 
   import   import event files into ops.delivery_events
-  sample   write sixty days of made-up traffic as a CSV file
+  sample   write ninety days of made-up traffic as a CSV file
 
 ops-pipeline events import --help says what it prints, its exit codes and an example.
 """

