@@ -4,10 +4,10 @@ BIN := .venv/bin
 PORT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test proofs check bench lock clean
+.PHONY: help demo ui test proofs rehearsal check bench lock clean
 
 help: ## say what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
 
 .venv/installed: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed: make PYTHON=python3.12 ...")'
@@ -30,6 +30,9 @@ test: .venv/installed ## the whole test suite on a real PostgreSQL
 
 proofs: .venv/installed ## what takes longer: the watchdog on simulated years, the search for leaks
 	@$(BIN)/python -m pytest -m slow
+
+rehearsal: .venv/installed ## the runbook's golden path on two throwaway servers: bootstrap, backup, restore, the same lines
+	@$(BIN)/python -W ignore::RuntimeWarning -m ops_pipeline_tests.rehearsal
 
 check: .venv/installed ## format, lint, types, layers, locks, generated docs, workflows
 	@$(BIN)/ruff format --check .
