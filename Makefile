@@ -4,7 +4,7 @@ BIN := .venv/bin
 PORT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test proofs rehearsal check bench lock clean
+.PHONY: help demo ui test proofs rehearsal check docs bench lock clean
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -46,6 +46,10 @@ check: .venv/installed ## format, lint, types, layers, locks, generated docs, wo
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	@$(BIN)/zizmor --offline --quiet --no-progress .github
 
+docs: .venv/installed ## the documentation as a site, in docs/_build; a broken link is an error
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build
+	@echo "docs/_build/index.html"
+
 bench: .venv/installed ## how fast the tools start and judge, as ratios; how good the watchdog is (some minutes)
 	@$(BIN)/python -m ops_pipeline_tests.bench.start
 	@$(BIN)/python -m ops_pipeline_tests.bench.judge
@@ -58,4 +62,4 @@ lock: .venv/installed ## pin every package anew, with hashes
 		--custom-compile-command "make lock" --upgrade --output-file requirements.lock pyproject.toml
 
 clean: ## remove what the targets made, the demo's database included
-	@rm -rf .venv .ops_pipeline .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .ops_pipeline docs/_build .mypy_cache .ruff_cache .hypothesis .import_linter_cache

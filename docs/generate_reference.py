@@ -18,11 +18,17 @@ from dataclasses import fields
 from datetime import date, timedelta
 from pathlib import Path
 
+from dagster import JobDefinition
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from sqlalchemy import Column, UniqueConstraint
+from sqlalchemy.dialects import postgresql
+
 from ops_pipeline.contract.config import SECTIONS
 from ops_pipeline.contract.environment import TLS_MODES, Name
 from ops_pipeline.contract.lines import NONE, ExitCode, Format, Line, NagiosState, Output
 from ops_pipeline.contract.reasons import Cause, Reason
 from ops_pipeline.contract.vocabulary import OTHER, Outcome, Reserved, Scope
+from ops_pipeline.definitions import definitions
 from ops_pipeline.health import DayCounts, SignalName, Verdict, evaluate
 from ops_pipeline.health.metrics import (
     DeliveredSegments,
@@ -33,6 +39,8 @@ from ops_pipeline.health.metrics import (
 )
 from ops_pipeline.health.segments import break_down
 from ops_pipeline.report.daily_lines import daily_lines, measures, watchdog_line
+from ops_pipeline.store.results import WATCHDOG
+from ops_pipeline.store.schema import MEANING, SCHEMA, VERSION_TABLE, applied_revisions, delivery_events, metadata
 from ops_pipeline.tools.cli import TOOLS, commands
 
 DOCS = Path(__file__).resolve().parent
@@ -164,6 +172,8 @@ def pages() -> dict[str, str]:
     return {
         "reference/lines.md": _lines_page(),
         "reference/configuration.md": _configuration_page(),
+        "reference/tables.md": _tables_page(),
+        "reference/assets.md": _assets_page(),
         _RUNBOOK: _runbook(),
     }
 
@@ -494,6 +504,98 @@ def _configuration_page() -> str:
         """What the limits mean, and how many events each one needs:
         [How the watchdog decides](../explanation/watchdog.md).""",
     )
+
+
+def _tables_page() -> str:
+    return _page(
+        "# Tables",
+        NOTE,
+        f"""What the pipeline keeps, in schema `{SCHEMA}` of the database that `OPS_POSTGRES_DSN` names. The
+        revisions in `migrations/` make it, and `ops-pipeline db_verify` says whether a database is like this page.
+        The pipeline alone writes, except into `{SCHEMA}.{delivery_events.name}`, where your application may.""",
+        """A UTC day is replaced as a whole, in one transaction: run twice, run late, or killed in between, the
+        result is the same. Nothing here names a person.""",
+        *_table_blocks(),
+        f"""Alembic keeps the revision in `{SCHEMA}.{VERSION_TABLE}`. What Dagster keeps (runs, ticks, events of
+        runs) lies in the database that `DAGSTER_POSTGRES_DSN` names, in tables of Dagster's own.""",
+    )
+
+
+def _table_blocks() -> Iterator[str]:
+    for table in sorted([*metadata.tables.values(), applied_revisions], key=lambda table: table.name):
+        yield f"## {table.name}"
+        yield table.comment or ""
+        yield _table(("column", "type", "null", "is"), map(_column_row, table.columns))
+        unique = [one for one in table.constraints if isinstance(one, UniqueConstraint)]
+        keys = [_together(key.columns.keys()) for key in (table.primary_key, *unique) if key.columns]
+        if keys:
+            yield f"One row for each {', and for each '.join(keys)}."
+
+
+def _together(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _column_row(column: Column[object]) -> Sequence[str]:
+    kind = str(column.type.compile(dialect=postgresql.dialect())).lower()
+    return f"`{column.name}`", kind, "yes" if column.nullable else "", column.comment or MEANING[column.name]
+
+
+def _assets_page() -> str:
+    served = definitions()
+    graph, repository = served.resolve_asset_graph(), served.get_repository_def()
+    jobs = [job for job in repository.get_all_jobs() if not job.name.startswith("__")]
+    automations = [*repository.schedule_defs, *repository.sensor_defs]
+    return _page(
+        "# Assets, checks and jobs",
+        NOTE,
+        """What Dagster serves; `ops-pipeline ui` shows it with the demo's data. Assets and checks are partitioned by
+        UTC day.""",
+        "## Assets",
+        "Each is computed from those before it.",
+        _table(("asset", "group", "from", "holds"), _asset_rows(graph)),
+        "## Asset checks",
+        """The watchdog's verdict: `watchdog` is the whole, the others are its signals. A check passes if its signal
+        is healthy. Insufficient data is a warning, unhealthy an error; neither fails the run. Metadata of each are
+        its `status`, `reason` and `status_since`, its figures, the next step, and, with `[links] runbook` configured,
+        the address of the reason in your runbook.""",
+        _table(("check", "asset", "asks"), _check_rows(graph)),
+        "## Jobs",
+        _table(
+            ("job", "does", "configuration"),
+            ((f"`{job.name}`", str(job.description), _config_of(job)) for job in jobs),
+        ),
+        "## Schedules and sensors",
+        "They are on by default, wherever a daemon runs.",
+        _table(("name", "does"), ((f"`{one.name}`", str(one.description)) for one in automations)),
+    )
+
+
+def _asset_rows(graph: AssetGraph) -> Iterator[Sequence[str]]:
+    for key in graph.toposorted_asset_keys:
+        node = graph.get(key)
+        parents = _together(sorted(parent.to_user_string() for parent in node.parent_keys))
+        yield f"`{key.to_user_string()}`", node.group_name, parents, str(node.description)
+
+
+def _check_rows(graph: AssetGraph) -> Iterator[Sequence[str]]:
+    position = {key: number for number, key in enumerate(graph.toposorted_asset_keys)}
+    for check in sorted(
+        graph.asset_check_keys, key=lambda one: (position[one.asset_key], one.name != WATCHDOG, one.name)
+    ):
+        asks = graph.get_check_spec(check).description
+        yield f"`{check.name}`", f"`{check.asset_key.to_user_string()}`", str(asks)
+
+
+def _config_of(job: JobDefinition) -> str:
+    """Return the fields that can be set when a job is launched, with their defaults."""
+    found = []
+    for node in job.nodes:
+        kind = getattr(node.definition, "config_schema", None)
+        for name, field in getattr(kind and kind.config_type, "fields", {}).items():
+            default = field.default_value if field.default_provided else None
+            found.append(f"`{name}`" if default is None else f"`{name}: {default}`")
+    return ", ".join(dict.fromkeys(found))
 
 
 if __name__ == "__main__":

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops_pipeline.store.embedded import EmbeddedServer, embedded_server
-from ops_pipeline_tests import runbook
+from ops_pipeline_tests import walkthrough
 
 # Every server has this one, empty.
 _DATABASE = "postgres"
 
-_TRAFFIC = runbook.Step(
+_TRAFFIC = walkthrough.Step(
     "ops-pipeline events sample --out=sample.csv && ops-pipeline events import sample.csv --unique-by=event_id",
     ("events_import status=ok ...",),
 )
@@ -38,10 +38,9 @@ class Rehearsed:
 def rehearse(first: EmbeddedServer, second: EmbeddedServer, folder: Path) -> Iterator[Rehearsed]:
     """Yield each step when it is done, up to the first that fails. Both servers are empty at the beginning."""
     services = folder / "services"
-    services.write_text(
-        runbook.service("ops", first, _DATABASE) + runbook.service("ops_new", second, _DATABASE), encoding="utf-8"
-    )
-    sections = runbook.sections()
+    entries = walkthrough.service("ops", first, _DATABASE), walkthrough.service("ops_new", second, _DATABASE)
+    services.write_text("".join(entries), encoding="utf-8")
+    sections = walkthrough.sections(walkthrough.RUNBOOK)
     config, plan, bootstrap, verify, ops_daily = sections["Bootstrap"]
     dump, readable = sections["Backup"]
     (restore,) = sections["Restore"]
@@ -60,8 +59,8 @@ def rehearse(first: EmbeddedServer, second: EmbeddedServer, folder: Path) -> Ite
         ("verify_restored", second, verify),
         ("ops_daily_restored", second, ops_daily),
     ):
-        environ = {**runbook.production(server, _DATABASE), "PGSERVICEFILE": str(services)}
-        done = runbook.run(step, folder, environ)
+        environ = {**walkthrough.production(server, _DATABASE), "PGSERVICEFILE": str(services)}
+        done = walkthrough.run(step, folder, environ)
         said[name] = done.lines
         ok = done.exit_code == 0 and not done.lacks(step)
         yield Rehearsed(name, ok, " ".join(done.kept(step).values() if ok else done.lines[-1:]) or "done")

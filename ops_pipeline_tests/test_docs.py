@@ -54,6 +54,8 @@ def test_a_page_that_was_edited_or_is_missing_is_found(generator: dict[str, Any]
     assert generator["differing"](tmp_path) == [
         "reference/lines.md",
         "reference/configuration.md",
+        "reference/tables.md",
+        "reference/assets.md",
         "operator_runbook.md",
     ]
     generator["write"](tmp_path)

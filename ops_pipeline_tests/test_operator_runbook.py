@@ -13,13 +13,13 @@ from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.health.verdict import WORST_FIRST
 from ops_pipeline.store.embedded import EmbeddedServer
 from ops_pipeline.tools import cli
-from ops_pipeline_tests import runbook
+from ops_pipeline_tests import walkthrough
 from ops_pipeline_tests.conftest import Database
 from ops_pipeline_tests.traffic import healthy_traffic
 
-TEXT = runbook.RUNBOOK.read_text(encoding="utf-8")
+TEXT = walkthrough.RUNBOOK.read_text(encoding="utf-8")
 HEADINGS = re.findall(r"^#{2,3} (.+)$", TEXT, flags=re.MULTILINE)
-SECTIONS = runbook.sections()
+SECTIONS = walkthrough.sections(walkthrough.RUNBOOK)
 
 
 @pytest.mark.slow
@@ -29,11 +29,13 @@ def test_every_command_runs_as_written_and_prints_what_is_promised(
     before, after = (new_database("template1") for _ in range(2))
     names = [str(make_url(database.dsn).database) for database in (before, after)]
     services = tmp_path / "services"
-    services.write_text(runbook.service("ops", server, names[0]) + runbook.service("ops_new", server, names[1]))
-    environ = {**runbook.production(server, names[0]), "PGSERVICEFILE": str(services)}
+    services.write_text(
+        walkthrough.service("ops", server, names[0]) + walkthrough.service("ops_new", server, names[1])
+    )
+    environ = {**walkthrough.production(server, names[0]), "PGSERVICEFILE": str(services)}
     for title, steps in SECTIONS.items():
         for step in steps:
-            done = runbook.run(step, tmp_path, environ)
+            done = walkthrough.run(step, tmp_path, environ)
             assert done.lacks(step) == [], (title, step.command, done)
         if title == "Bootstrap":
             healthy_traffic(before)
@@ -54,11 +56,10 @@ def test_the_sections_with_commands_are_all_there() -> None:
 
 
 def test_a_promise_that_is_not_kept_is_seen() -> None:
-    step = runbook.Step("", ("db_verify status=ok ...", "db_bootstrap status=ok applied=<n>"))
-    assert (
-        runbook.Done(0, ("db_verify status=ok revision=0007", "db_bootstrap status=ok applied=7")).lacks(step) == []
-    )
-    assert runbook.Done(0, ("db_verify status=okay", "db_bootstrap status=ok applied=all")).lacks(step) == [
+    step = walkthrough.Step("", ("db_verify status=ok ...", "db_bootstrap status=ok applied=<n>"))
+    kept = walkthrough.Done(0, ("db_verify status=ok revision=0007", "db_bootstrap status=ok applied=7"))
+    assert kept.lacks(step) == []
+    assert walkthrough.Done(0, ("db_verify status=okay", "db_bootstrap status=ok applied=all")).lacks(step) == [
         *step.promised
     ]
 
@@ -103,4 +104,4 @@ def test_there_is_a_part_for_all_that_can_go_wrong() -> None:
 
 
 def test_it_holds_no_secret() -> None:
-    assert cli.main(["secret_echo_guard", str(runbook.RUNBOOK)]) == 0
+    assert cli.main(["secret_echo_guard", str(walkthrough.RUNBOOK)]) == 0

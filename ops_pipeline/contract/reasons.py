@@ -251,7 +251,7 @@ class Reason(StrEnum):
     NO_PRIVILEGE = (
         "no_privilege",
         "The role lacks a privilege that this work needs; tables= says on what, where it is known.",
-        "Grant the role what docs/connect-your-database.md lists.",
+        "Grant the role what docs/how-to/connect-your-database.md lists.",
     )
     MISSING_TABLES = (
         "missing_tables",
@@ -286,7 +286,7 @@ class Reason(StrEnum):
     EXCESS_PRIVILEGE = (
         "excess_privilege",
         "The role is a superuser, may make roles or databases, or can read tables that the pipeline never needs.",
-        "Give the pipeline a role of its own with no more than docs/connect-your-database.md lists.",
+        "Give the pipeline a role of its own with no more than docs/how-to/connect-your-database.md lists.",
     )
     NO_REVISIONS = (
         "no_revisions",
@@ -436,7 +436,7 @@ class Reason(StrEnum):
     EVENTS_RELATION_INVALID = (
         "events_relation_invalid",
         "A column of the event contract is missing or of another type, or holds no word of it; columns= says which.",
-        "Compare the view with docs/connect-your-database.md.",
+        "Compare the view with docs/how-to/connect-your-database.md.",
     )
 
     # Event files.

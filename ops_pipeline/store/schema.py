@@ -32,10 +32,11 @@ SCHEMA = "ops"
 VERSION_TABLE = "alembic_version"
 
 MEANING = {
+    "occurred_at": "When it happened; only its UTC day is ever used.",
     "utc_day": "The UTC day; of a window, its last.",
-    "touch": "first, second, or both together.",
+    "touch": "first or second; both together where a total or a verdict covers both.",
     "outcome": "What happened, a step of the funnel.",
-    "reason": "Why, a declared label or one of the rollup's own words.",
+    "reason": "Why: a declared label, or one of the rollup's own words; of verdicts and alerts, the watchdog's.",
     "segment": "Optional breakdown, such as the channel.",
     "events": "How many such events there were.",
     "window_days": "Days in the window; 1 is the day alone.",
@@ -61,8 +62,29 @@ MEANING = {
     "suppression_rate": "suppressed / (offered + suppressed).",
     "failure_rate": "failed / (delivered + failed).",
     "computed_at": "When this row was computed.",
+    "signal": "watchdog, which is the whole, or what is watched.",
+    "status": "healthy, insufficient_data or unhealthy.",
+    "n": "The rate's denominator; of delivered, days of history; else events that were looked at.",
+    "x": "The rate's numerator; of delivered, deliveries; else events that are wrong.",
+    "rate": "x / n.",
+    "expected": "What earlier weeks lead one to expect.",
+    "critical": "The rate from which the window would be unhealthy by history.",
+    "limit_value": "The configured limit.",
+    "bound": "The confidence bound of the rate, on the side of its limit.",
+    "sees": "The smallest multiple of what is expected that would show.",
+    "since": "First day of the present episode.",
+    "change": "What is new on the day.",
+    "was": "What was said before, where the day was recomputed and is something else now.",
+    "kind": "What was told: an episode's beginning, worsening or end, or a failed run.",
+    "told_at": "When it was sent.",
+    "imported_at": "When the file was imported.",
+    "accepted": "Rows that were taken.",
+    "rejected": "Rows that were not.",
+    "duplicates": "Rows that were there before, by the column that --unique-by names.",
+    "revision": "Alembic's name of the revision.",
+    "applied_at": "When it was applied.",
 }
-"""What a column means, wherever it stands in a result table."""
+"""What a column means, wherever it stands."""
 
 metadata = MetaData(
     schema=SCHEMA,

@@ -1,4 +1,4 @@
-"""docs/connect-your-database.md: each statement and command on the page does what the page says."""
+"""docs/how-to/connect-your-database.md: each statement and command on the page does what the page says."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ops_pipeline.tools import cli
 from ops_pipeline_tests.acceptance.conftest import RELATION, TABLES_FILE, VIEW_FILE, configure
 from ops_pipeline_tests.conftest import Database
 
-PAGE = Path(__file__).parents[2] / "docs" / "connect-your-database.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "connect-your-database.md"
 DAY = date(2026, 11, 7)
 ROLES = ("ops_owner", "ops_pipeline", "ops_reader", "app_role")
 PUBLISHED = {

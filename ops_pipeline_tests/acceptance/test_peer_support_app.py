@@ -1,7 +1,7 @@
 """The acceptance test: a real application's tables, as they are, give the application's own figures.
 
 The input is thirty days of an anonymous peer-support application, with the figures that it computed for itself. The
-only thing between its tables and the pipeline is the view that docs/connect-your-database.md explains.
+only thing between its tables and the pipeline is the view that docs/how-to/connect-your-database.md explains.
 """
 
 from __future__ import annotations

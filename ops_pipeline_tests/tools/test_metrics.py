@@ -116,7 +116,7 @@ def test_the_rules_ask_for_samples_that_there_are(judged: Database, lines: Lines
 
 def _grants() -> list[str]:
     """Return the statements of the page that make the reader and its rights."""
-    page = (DOCS / "connect-your-database.md").read_text().partition("## Rights to read")[2]
+    page = (DOCS / "how-to" / "connect-your-database.md").read_text().partition("## Rights to read")[2]
     return [part for part in re.search(r"```sql\n(.*?)```", page, re.DOTALL)[1].split(";") if part.strip()]  # type: ignore[index]
 
 

