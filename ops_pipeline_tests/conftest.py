@@ -19,12 +19,16 @@ from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.words import Label
 from ops_pipeline.store.embedded import EmbeddedServer, embedded_server
 from ops_pipeline.store.migrate import apply_migrations
+from ops_pipeline.store.revisions import revisions
 
 settings.register_profile("ops", deadline=None, derandomize=True)
 settings.load_profile("ops")
 
 _numbers = itertools.count()
 _ROOM = 2 << 30
+
+REVISIONS = [revision.revision_id for revision in revisions()]
+"""In their order, so that a new one need not be written into the tests."""
 
 Lines = Callable[[], list[str]]
 

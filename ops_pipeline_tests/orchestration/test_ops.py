@@ -9,7 +9,7 @@ import pytest
 
 from ops_pipeline.definitions import definitions
 from ops_pipeline.store.migrate import downgrade
-from ops_pipeline_tests.conftest import Database
+from ops_pipeline_tests.conftest import REVISIONS, Database
 from ops_pipeline_tests.traffic import healthy_traffic, send
 
 
@@ -45,17 +45,17 @@ def jobs() -> Iterator[Jobs]:
 
 def test_db_bootstrap_changes_nothing_unless_it_is_told_to(jobs: Jobs, prod: Database) -> None:
     downgrade(prod.engine, "0002")
-    behind = "db_verify status=fail reason=behind revision=0002 pending=5 unrecorded=0"
-    assert jobs.run("db_bootstrap") == (True, ["db_bootstrap_dry_run status=ok migrations=7"])
+    behind = f"db_verify status=fail reason=behind revision=0002 pending={len(REVISIONS) - 2} unrecorded=0"
+    assert jobs.run("db_bootstrap") == (True, [f"db_bootstrap_dry_run status=ok migrations={len(REVISIONS)}"])
     assert jobs.run("db_verify") == (False, [behind])
     apply = {"mode": "apply_migrations"}
     assert jobs.run("db_bootstrap", apply) == (
         True,
-        ["db_bootstrap status=ok mode=apply_migrations applied=5 skipped=2"],
+        [f"db_bootstrap status=ok mode=apply_migrations applied={len(REVISIONS) - 2} skipped=2"],
     )
     success, (line,) = jobs.run("db_verify")
     assert success
-    assert line.startswith("db_verify status=ok revision=0007 tables=9 ")
+    assert line.startswith(f"db_verify status=ok revision={REVISIONS[-1]} tables=")
 
 
 def test_a_failed_bootstrap_says_what_the_tool_says_and_nothing_of_the_dsn(
@@ -73,7 +73,8 @@ def test_a_failed_bootstrap_says_what_the_tool_says_and_nothing_of_the_dsn(
 def test_prod_verify_connects_nowhere_unless_it_is_told_to(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPS_POSTGRES_DSN", "DAGSTER_POSTGRES_DSN"):
         monkeypatch.setenv(name, "postgresql://ops:s3cr3t@localhost:1/ops")
-    config, plan = "prod_verify step=config status=ok required=2", "prod_verify step=plan status=ok migrations=7"
+    config = "prod_verify step=config status=ok required=2"
+    plan = f"prod_verify step=plan status=ok migrations={len(REVISIONS)}"
     assert jobs.run("prod_verify") == (True, [config, plan])
     failed = "prod_verify status=fail step=database reason=db_connect_failed cause=refused"
     assert jobs.run("prod_verify", {"mode": "verify"}) == (False, [config, plan, failed])

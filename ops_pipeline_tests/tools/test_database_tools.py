@@ -13,12 +13,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from ops_pipeline.store.revisions import revisions
 from ops_pipeline.tools import db_bootstrap, db_verify
-from ops_pipeline_tests.conftest import Database
+from ops_pipeline_tests.conftest import REVISIONS, Database
 
-N = len(revisions())
-HEAD = revisions()[-1].revision_id
+N, HEAD = len(REVISIONS), REVISIONS[-1]
 DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 # Password, host, role, database and SQL: nothing that is printed may hold them.
@@ -222,7 +220,7 @@ def test_the_plan_says_what_would_run_and_writes_its_statements_to_a_file(
     configured: Database, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    ids = ",".join(revision.revision_id for revision in revisions())
+    ids = ",".join(REVISIONS)
     planned = f"db_bootstrap status=ok mode=plan revision=none pending={N} revisions={ids} partitions=91"
     assert run(db_bootstrap.main, "plan") == (0, planned)
     assert "CREATE TABLE ops.daily_counts" in Path("db_bootstrap_plan.sql").read_text()

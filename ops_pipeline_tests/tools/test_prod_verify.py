@@ -6,10 +6,11 @@ import pytest
 
 from ops_pipeline.store.migrate import downgrade
 from ops_pipeline.tools.prod_verify import main
-from ops_pipeline_tests.conftest import Database, Lines
+from ops_pipeline_tests.conftest import REVISIONS, Database, Lines
 from ops_pipeline_tests.traffic import healthy_traffic, send
 
-CONFIG, PLAN = "prod_verify step=config status=ok required=2", "prod_verify step=plan status=ok migrations=7"
+CONFIG = "prod_verify step=config status=ok required=2"
+PLAN = f"prod_verify step=plan status=ok migrations={len(REVISIONS)}"
 
 
 def _own(printed: list[str]) -> list[str]:
@@ -65,7 +66,8 @@ def test_half_a_configuration_fails_at_the_first_step(
 def test_a_database_that_is_behind_stops_before_the_day_is_run(prod: Database, lines: Lines) -> None:
     downgrade(prod.engine, "0003")
     assert main(["--mode=verify"]) == 1
-    assert lines()[-1] == "prod_verify status=fail step=database reason=behind revision=0003 pending=4 unrecorded=0"
+    behind = f"reason=behind revision=0003 pending={len(REVISIONS) - 3} unrecorded=0"
+    assert lines()[-1] == f"prod_verify status=fail step=database {behind}"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_the_day_decides_and_too_little_data_is_fine_after_a_deploy(
     assert any(line.startswith("ops_daily_watchdog status=") for line in printed)
     *steps, step, final = _own(printed)
     assert steps[:2] == [CONFIG, PLAN]
-    assert steps[2].startswith("prod_verify step=database status=ok revision=0007 tables=9 ")
+    assert steps[2].startswith(f"prod_verify step=database status=ok revision={REVISIONS[-1]} tables=")
     assert step == f"prod_verify {last}"
     failed = "prod_verify status=fail step=ops_daily reason=identity_leak"
     assert final == (failed if code else "prod_verify status=ok mode=verify")
