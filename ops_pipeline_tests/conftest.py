@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ from ops_pipeline.store.revisions import revisions
 
 settings.register_profile("ops", deadline=None, derandomize=True)
 settings.load_profile("ops")
+
+# A shell that starts the tests in the background lets them ignore Ctrl-C, and so all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _numbers = itertools.count()
 _ROOM = 2 << 30
