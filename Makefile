@@ -25,7 +25,7 @@ ui: .venv/installed ## the Dagster UI on the demo database, until Ctrl-C (PORT=3
 	@echo "Starting; then open http://127.0.0.1:$(PORT) (stop with Ctrl-C)"
 	@$(BIN)/ops-pipeline ui --port=$(PORT)
 
-test: .venv/installed ## the whole test suite on a real PostgreSQL
+test: .venv/installed ## the test suite on a real PostgreSQL, in two processes
 	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 proofs: .venv/installed ## what takes longer: the watchdog on simulated years, the search for leaks
@@ -46,6 +46,7 @@ check: .venv/installed ## format, lint, types, layers, locks, generated docs, wo
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	@$(BIN)/jactionlint --profile correctness --no-hints
 	@$(BIN)/zizmor --offline --quiet --no-progress .github
 
 docs: .venv/installed ## the documentation as a site, in docs/_build; a broken link is an error
