@@ -8,13 +8,15 @@ import runpy
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from math import comb
 from pathlib import Path
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from ops_pipeline.contract.config import HISTORY_DAYS, SECTIONS, Config, Links, Retention, Thresholds, parse_config
 from ops_pipeline.health import DayCounts, SignalName, Status, evaluate
@@ -23,6 +25,7 @@ from ops_pipeline.health.rates import alpha
 from ops_pipeline.health.verdict import WORST_FIRST
 from ops_pipeline.health.watchdog import FOLLOWED_DAYS
 from ops_pipeline.health.wilson import lower_bound, upper_bound, visible_above, visible_below
+from ops_pipeline.tools.cli import commands
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -101,6 +104,60 @@ def _failure_fields() -> Iterator[str]:
 
 def test_every_field_that_a_failure_can_bring_is_explained(generator: dict[str, Any]) -> None:
     assert set(generator["FAILURE_KEYS"]) == {"mode", "step", *_failure_fields()}
+
+
+# Commands
+
+_OURS = re.compile(r"(?:ops-pipeline |python3? (?:-P )?-m ops_pipeline\.tools\.)([a-z_]+(?: [^|;#>]*)?)")
+_OF_THE_USER = {"home", "set"}
+"""Words that follow the name of the system's user, who is called as the program is."""
+_FILLED = {r"(\b[A-Z]+_)?\bDAY\b|<\w*day>": "2026-11-07", "REVISION": "0003", r"\$\?": "2", r'"\$RESULT"': "failure"}
+
+
+def _code(tokens: Sequence[Token]) -> Iterator[str]:
+    """Yield what stands as code on a page: each line of a block, and what is written within a sentence."""
+    for token in tokens:
+        if token.type in ("fence", "code_block"):
+            yield from token.content.splitlines()
+        elif token.type == "code_inline":
+            yield token.content
+        yield from _code(token.children or [])
+
+
+def _commands_on(page: Path) -> Iterator[list[str]]:
+    for line in _code(MarkdownIt().parse(page.read_text(encoding="utf-8"))):
+        for pattern, filled in _FILLED.items():
+            line = re.sub(pattern, filled, line)  # noqa: PLW2901 - one after the other
+        for command in _OURS.findall(line):
+            # What two spaces set apart is said of the command.
+            words = command.partition("  ")[0].split()
+            if words[0] not in _OF_THE_USER:
+                yield words
+
+
+def _name(words: Sequence[str]) -> str:
+    tool, *rest = words
+    return tool if tool in commands(tool) else f"{tool} {rest[0]}"
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.stem)
+def test_every_command_that_is_named_can_be_typed(page: Path) -> None:
+    for words in _commands_on(page):
+        name = _name(words)
+        commands(words[0])[name].parser().parse(words[len(name.split()) :])
+
+
+def test_the_commands_of_a_page_are_found_wherever_they_stand(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "Say `ops-pipeline\ndb_verify --timeout=10`, or\n\n    ops-pipeline retention --apply     # let it go\n\n"
+        "1. and\n\n   ```console\n   $ python -m ops_pipeline.tools.events import a.csv > log\n   ```\n"
+    )
+    assert [" ".join(words) for words in _commands_on(page)] == [
+        "db_verify --timeout=10",
+        "retention --apply",
+        "events import a.csv",
+    ]
 
 
 # Links
@@ -211,6 +268,7 @@ def test_the_documented_counts_that_are_unhealthy_are_those_of_the_code() -> Non
         _assert_documented(f"| {' | '.join(cells)} |")
 
 
+@pytest.mark.slow
 def test_the_documented_chances_of_a_false_alarm_are_the_exact_ones() -> None:
     def chance(name: SignalName, n: int, rate: float) -> float:
         return sum(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,15 +17,11 @@ def test_every_command_prints_what_is_shown(tmp_path: Path) -> None:
     days: dict[str, str] = {}
     for title, steps in SECTIONS.items():
         for written in steps:
-            step = replace(written, command=_with(days, written.command))
+            step = written.filled(days)
             done = walkthrough.run(step, tmp_path, walkthrough.environment())
             assert done.exit_code == 0, (title, done)
             assert done.lacks(step) == [], (title, step.command, done)
             days |= {key.upper(): day for key, day in re.findall(r"(\w+_day)=(\S+)", done.lines[-1])}
-
-
-def _with(days: dict[str, str], command: str) -> str:
-    return re.sub("[A-Z]+_DAY", lambda found: days[found[0]], command)
 
 
 def test_the_sections_with_commands_are_all_there() -> None:

