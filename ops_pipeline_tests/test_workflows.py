@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ NOBODY = f"postgresql://ops:{CANARY}@127.0.0.1:1/ops"
 ACTIONS = sorted((ROOT / ".github" / "actions").glob("*/action.yml"))
 FILES = [*sorted(WORKFLOWS.glob("*.yml")), *ACTIONS]
 TITLE = "ops_daily needs attention"
+VERSION = metadata.version("ops-pipeline")
 DAY = last_complete_day()
 
 Start = Callable[..., Run]
@@ -89,6 +91,7 @@ def _names(run: Run) -> list[str]:
 # Every day
 
 
+@pytest.mark.slow
 def test_a_healthy_day_is_green_with_report_and_summary_and_closes_the_issue(
     database: Database, start: Start, issues: Issues
 ) -> None:
@@ -284,6 +287,28 @@ def test_the_gate_of_the_migrations_goes_both_ways(empty_database: Database, sta
     ]
 
 
+@pytest.mark.slow
+def test_the_wheel_works_where_nothing_else_is(start: Start, tmp_path: Path) -> None:
+    pins = tmp_path / "pins.txt"
+    pins.write_text("\n".join(f"{one.name}=={one.version}" for one in metadata.distributions()))
+    # GitHub tries the packages of the day; here they are the ones that everything else is tested with.
+    run = start("push", environment={"PIP_CONSTRAINT": str(pins), "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    assert run.start("ci.yml", "wheel") == "success", run.log
+    version, planned = run.log.splitlines()[-2:]
+    assert version == f"ops-pipeline {VERSION}"
+    assert planned.startswith("db_bootstrap_dry_run status=ok migrations=")
+
+
+@pytest.mark.slow
+def test_a_tag_releases_the_version_that_it_names_and_no_other(start: Start) -> None:
+    run = start("push", ref=f"v{VERSION}")
+    assert run.start("release.yml", "build") == "success", run.log
+    assert _names(run) == [f"ops_pipeline-{VERSION}-py3-none-any.whl", f"ops_pipeline-{VERSION}.tar.gz"]
+    other = start("push", ref=f"v{VERSION}0")
+    assert other.start("release.yml", "build") == "failure"
+    assert other.artifacts == {}
+
+
 # What github_run and github_issue do by themselves
 
 
@@ -464,6 +489,14 @@ def test_every_action_of_others_is_pinned_to_a_commit_and_its_version_is_said(pa
     for used in re.findall(r"uses: (.+)", path.read_text(encoding="utf-8")):
         assert used.startswith("$/") or re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", used), used
         assert not used.startswith("$/") or (ROOT / used.removeprefix("$/")).exists()
+
+
+def test_every_target_that_a_step_makes_is_one_of_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    steps = [step.get("run", "") for path in FILES for step in _steps(load(path))]
+    made = {step.split()[-1] for step in steps if step.startswith("make ")}
+    assert made > {"test", "check", "docs", "proofs"}
+    assert [target for target in made if not re.search(rf"^{re.escape(target)}:", makefile, flags=re.MULTILINE)] == []
 
 
 def test_one_action_has_one_pin() -> None:
