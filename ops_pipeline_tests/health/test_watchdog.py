@@ -541,6 +541,7 @@ def test_a_day_that_is_given_twice_is_refused() -> None:
 # A year of ordinary traffic
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_day", [6, 200, 20_000])
 def test_a_year_of_ordinary_traffic_raises_no_alarm(per_day: int) -> None:
     random = Random(per_day)  # noqa: S311 - made-up traffic

@@ -98,6 +98,7 @@ def test_once_done_a_day_is_done_again_while_its_events_may_be_late_and_then_no_
     assert _days(daemon.tick(days_later=1)) == _ago(2, 1, 0)
 
 
+@pytest.mark.slow
 def test_after_days_of_downtime_every_missed_day_is_made_up_for_and_right(daemon: Daemon, prod: Database) -> None:
     assert all(daemon.run(daemon.tick(days_later=-5)))
     missed = daemon.tick()
@@ -114,6 +115,7 @@ def test_after_days_of_downtime_every_missed_day_is_made_up_for_and_right(daemon
         assert len(of_days) == len(set(of_days))
 
 
+@pytest.mark.slow
 def test_a_day_that_failed_is_asked_for_the_next_day_and_when_it_succeeds_no_more(
     daemon: Daemon, prod: Database
 ) -> None:

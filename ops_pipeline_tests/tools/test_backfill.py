@@ -42,6 +42,7 @@ def _backfill(*arguments: str) -> int:
     return cli.main(["backfill", *arguments])
 
 
+@pytest.mark.slow
 def test_every_day_is_what_its_own_run_would_have_made_of_it(prod: Database, lines: Lines) -> None:
     healthy_traffic(prod)
     with prod.engine.begin() as connection:
@@ -113,6 +114,7 @@ def test_a_day_whose_events_are_gone_keeps_its_counts(
     assert _rows(prod, _ago(1)) == before
 
 
+@pytest.mark.slow
 def test_interrupted_it_goes_on_where_it_was(prod: Database, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
     healthy_traffic(prod)
     monkeypatch.setenv("OPS_FIRST_DAY", _ago(99))

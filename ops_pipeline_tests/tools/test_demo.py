@@ -84,6 +84,7 @@ def test_the_demo_goes_the_whole_way_and_a_second_time_changes_nothing(folder: P
     assert _servers(folder) == []
 
 
+@pytest.mark.slow
 def test_the_smoke_run_goes_the_same_way_and_is_green_even_on_an_unhealthy_day(folder: Path) -> None:
     code, lines = _run(folder, "ops_daily", "--mode=ci")
     assert (code, lines[0]) == (0, "ops_daily mode=smoke reason=prod_not_configured")
@@ -109,6 +110,7 @@ def test_stopped_in_the_middle_the_demo_leaves_no_server_behind(folder: Path, wa
     assert _servers(folder) == []
 
 
+@pytest.mark.slow
 def test_a_killed_demo_is_cleaned_up_by_the_next_one(folder: Path) -> None:
     process = _start(folder, "demo")
     assert process.stdout is not None
@@ -186,6 +188,7 @@ def _ui(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
         process.wait(60)
 
 
+@pytest.mark.slow
 def test_the_ui_serves_the_demo_and_a_run_can_be_launched_from_it(folder: Path) -> None:
     port = _free_port()
     with _ui(folder, port) as ui:
@@ -202,6 +205,7 @@ def test_the_ui_serves_the_demo_and_a_run_can_be_launched_from_it(folder: Path) 
     assert _servers(folder) == []
 
 
+@pytest.mark.slow
 def test_the_ui_ends_when_a_part_of_it_ends(folder: Path) -> None:
     port = _free_port()
     with _ui(folder, port) as ui:
