@@ -138,5 +138,5 @@ def _no_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test says itself what is configured."""
     for name in Name:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.delenv("DAGSTER_HOME", raising=False)
-    monkeypatch.delenv("GITHUB_EVENT_NAME", raising=False)
+    for name in ("DAGSTER_HOME", "GITHUB_EVENT_NAME", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
