@@ -188,7 +188,7 @@ class Run:
     """The branch or tag."""
     api: str = "http://127.0.0.1:1"
     fails: str = ""
-    """A part of the command whose step fails, as an installation may."""
+    """A part of the command or action whose step fails, as an installation may."""
     services: dict[str, str] = field(default_factory=dict)
     """Addresses of services that a job starts beside itself, and where they are here."""
     environment: dict[str, str] = field(default_factory=dict)
@@ -234,7 +234,8 @@ class Run:
     def take_steps(self, steps: list[Any]) -> str:
         """Run steps of a job without anything else and return how it ended."""
         job = {"steps": steps}
-        return str(self._run_job(job, {"github": self._github(), "inputs": self.inputs})["result"])
+        context = {"github": self._github(), "inputs": self.inputs, "runner": self._runner()}
+        return str(self._run_job(job, context)["result"])
 
     def _github(self) -> dict[str, str]:
         return {
@@ -243,6 +244,9 @@ class Run:
             "ref": "refs/heads/main",
             "token": "ghs_token_of_the_job",
         }
+
+    def _runner(self) -> dict[str, str]:
+        return {"temp": str(self.folder / "temp")}
 
     def _run_jobs(self, document: Context, inputs: Context, secrets: Context) -> dict[str, Any]:
         declared = (document["on"].get("workflow_call") or {}) if isinstance(document["on"], dict) else {}
@@ -257,7 +261,7 @@ class Run:
                 "vars": self.variables,
                 "needs": {one: needs[one] for one in asked},
                 "functions": _functions(any(needs[one]["result"] != "success" for one in asked)),
-                "runner": {"temp": str(self.folder / "temp")},
+                "runner": self._runner(),
                 "matrix": {key: values[0] for key, values in job.get("strategy", {}).get("matrix", {}).items()},
             }
             if not is_met(job.get("if"), context):
@@ -303,7 +307,9 @@ class Run:
         done: dict[str, Any] = {}
         is_failed = False
         for step in steps:
-            within = {**context, "steps": done, "functions": _functions(is_failed)}
+            # The status is that of an action; a job has none under this name, but uses it nowhere.
+            github = {**context["github"], "action_status": "failure" if is_failed else "success"}
+            within = {**context, "github": github, "steps": done, "functions": _functions(is_failed)}
             outcome, outputs = "skipped", {}
             if is_met(step.get("if"), within):
                 own = {**environ, **{name: evaluated(one, within) for name, one in step.get("env", {}).items()}}
@@ -322,6 +328,8 @@ class Run:
         if step["uses"].startswith("$/"):
             return self._compose(self.source / step["uses"].removeprefix("$/"), given, context, environ)
         name = step["uses"].partition("@")[0]
+        if self.fails and self.fails in name:
+            return "failure", {}
         if name == "actions/upload-artifact":
             path = self.workspace / given["path"]
             shown = (one for one in path.rglob("*") if not one.name.startswith("."))

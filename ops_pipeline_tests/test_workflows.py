@@ -222,6 +222,38 @@ def test_where_nothing_is_configured_a_smoke_run_is_green_and_one_by_hand_touche
     assert issues.open_ones() == []
 
 
+def _as_a_step(name: str, **environ: str) -> dict[str, Any]:
+    given = {"mode": "prod", "name": name, "token": "ghs_token_of_the_job"}
+    return {"uses": "$/.github/actions/watchdog", "with": given, "env": environ}
+
+
+def test_in_a_job_of_its_own_each_service_has_its_issue_its_summary_and_its_folder(
+    start: Start, issues: Issues
+) -> None:
+    run = start()
+    steps = [_as_a_step("push"), {**_as_a_step("mail", OPS_POSTGRES_DSN=NOBODY), "if": "always()"}]
+    assert run.take_steps(steps) == "failure"
+    assert [one["title"] for one in issues.open_ones()] == ["push needs attention", "mail needs attention"]
+    assert re.findall("^###.*", run.summary, flags=re.MULTILINE) == ["### push: no verdict", "### mail: no verdict"]
+    assert "file_not_written" not in run.log
+
+
+def test_a_name_that_can_be_no_title_is_refused_before_anything_is_done(start: Start) -> None:
+    run = start()
+    assert run.take_steps([{**_as_a_step("Push-Mail"), "if": "always()"}]) == "failure"
+    assert run.log.splitlines()[0] == "github_run status=fail reason=usage option=name"
+
+
+@pytest.mark.slow
+def test_an_issue_stays_open_where_the_day_was_healthy_and_the_job_was_not(
+    database: Database, start: Start, issues: Issues
+) -> None:
+    healthy_traffic(database)
+    run = start(fails="actions/upload-artifact")
+    assert run.take_steps([_as_a_step("ops_daily", **_configured(database))]) == "failure"
+    assert "ops_daily_watchdog status=healthy" in issues.open_ones()[0]["body"]
+
+
 # The other workflows
 
 
@@ -420,6 +452,23 @@ def test_an_issue_is_closed_when_no_episode_goes_on(
     lines += [f"ops_daily_watchdog {verdict}"] if verdict else []
     assert _issue(issues, tmp_path, "success", *lines) == (0, f"github_issue status=ok action={action} issue=1")
     assert bool(issues.open_ones()) == (action == "kept")
+
+
+@pytest.mark.parametrize(
+    ("told", "action"),
+    [
+        ("github_issue result=failure run=1 lines=0 reason=no_lines", "closed"),
+        ("ops_daily mode=smoke reason=prod_not_configured", "closed"),
+        ("ops_daily mode=strict reason=prod_configured", "kept"),
+        ("prod_config status=fail reason=missing_env missing=OPS_POSTGRES_DSN", "kept"),
+    ],
+)
+def test_a_smoke_run_closes_no_issue_that_tells_of_production(
+    told: str, action: str, issues: Issues, tmp_path: Path
+) -> None:
+    issues.issues = [{"number": 1, "state": "open", "title": TITLE, "body": f"```\n{told}\n```"}]
+    lines = ["ops_daily mode=smoke reason=prod_not_configured", "ops_daily_watchdog status=healthy since=none"]
+    assert _issue(issues, tmp_path, "success", *lines) == (0, f"github_issue status=ok action={action} issue=1")
 
 
 def test_an_issue_holds_lines_and_nothing_else(issues: Issues, tmp_path: Path) -> None:

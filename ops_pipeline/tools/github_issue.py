@@ -26,6 +26,7 @@ _EPILOG = """what it does, with the issue of the repository GITHUB_REPOSITORY wh
   the run did not succeed                       opens it, or comments on it if it is open
   the run succeeded and no episode is open      says so and closes it, if it is open
   the run succeeded within an episode           leaves it as it is: an episode ends with the second healthy day
+  a smoke run succeeded                         closes it, unless it tells of production, which nobody looked at
 
 An issue holds lines and nothing else: what does not read as a line is left out.
 
@@ -87,9 +88,10 @@ class _Repository:
             raise OpsError(Reason.MISSING_ENV, missing=tuple(missing) or (_Needed.GITHUB_REPOSITORY,))
         self._issues = f"{address}/repos/{repository}/issues"
 
-    def find(self, title: str) -> int | None:
-        """Return the number of the open issue with this title, the oldest if there are several."""
-        return min((_number(one) for one in self._open() if one.get("title") == title), default=None)
+    def find(self, title: str) -> tuple[int, str] | None:
+        """Return number and text of the open issue with this title, the oldest if there are several."""
+        found = ((_number(one), str(one.get("body"))) for one in self._open() if one.get("title") == title)
+        return min(found, default=None)
 
     def open(self, title: str, body: str) -> int:
         """Open an issue and return its number."""
@@ -149,14 +151,24 @@ def _number(issue: Any) -> int:
     return number
 
 
-def is_over(lines: list[Said]) -> bool:
-    """Return whether a run that succeeded ends what an issue tells of: no episode of bad days goes on."""
+def is_over(lines: list[Said], told: str) -> bool:
+    """Return whether a run that succeeded ends what an issue `told` of: no episode of bad days goes on."""
     verdicts = [line.fields for line in lines if line.name is LineName.OPS_DAILY_WATCHDOG]
     if not verdicts:
         return False
     if any(line.name is LineName.OPS_DAILY and line.fields.get("mode") == "smoke" for line in lines):
-        return True
+        return not any(_is_of_production(text) for text in told.splitlines())
     return verdicts[-1].get("since") == NONE or verdicts[-1].get("change") == Change.RECOVERED
+
+
+def _is_of_production(text: str) -> bool:
+    line = Said.maybe(text)
+    if line is None:
+        return False
+    return line.fields.get("mode") == "strict" or (line.name, line.fields.get("status")) == (
+        LineName.PROD_CONFIG,
+        "fail",
+    )
 
 
 def _said(text: str) -> list[Said]:
@@ -185,10 +197,6 @@ def _body(result: Result, lines: list[Said]) -> str:
     return "\n".join(["```", str(Line(LineName.GITHUB_ISSUE, **fields)), *texts, "```"])
 
 
-def _name(text: str) -> Label:
-    return Label(text)
-
-
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--result",
@@ -199,7 +207,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lines", default="", metavar="JSON", help="the output `lines` of github_run")
     parser.add_argument(
         "--name",
-        type=_name,
+        type=Label,
         default=Label("ops_daily"),
         metavar="LABEL",
         help="what the title begins with (default: ops_daily); one for each service that is watched",
@@ -210,7 +218,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     result, lines = Result(arguments.result), _said(arguments.lines)
     repository = _Repository()
     title = f"{arguments.name} needs attention"
-    number = repository.find(title)
+    number, told = repository.find(title) or (None, "")
     if result is not Result.SUCCESS:
         body = _body(result, lines)
         if number is None:
@@ -220,7 +228,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
             repository.comment(number, body)
     elif number is None:
         action = _Action.NONE
-    elif is_over(lines):
+    elif is_over(lines, told):
         action = _Action.CLOSED
         repository.comment(number, _body(result, lines))
         repository.close(number)

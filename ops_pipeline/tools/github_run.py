@@ -129,6 +129,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what started the run (default: GITHUB_EVENT_NAME); only 'schedule' is ever normalised",
     )
     parser.add_argument(
+        "--name",
+        type=Label,
+        default=Label("ops_daily"),
+        metavar="LABEL",
+        help="what the summary is headed by (default: ops_daily); one for each service that is watched",
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         default=Path("ops_pipeline_artifacts"),
@@ -146,7 +153,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     is_clean = mode is not None and run.take(_Step.GUARD, str(arguments.out))[0] == ExitCode.OK
     _look_at_schedule(run, output)
     line, code = _decision(run, mode)
-    _tell_github([*run.lines, line], arguments.out if is_clean else None)
+    _tell_github(arguments.name, [*run.lines, line], arguments.out if is_clean else None)
     return output.decide(line, code)
 
 
@@ -200,12 +207,12 @@ def _days_since_last_commit() -> int | None:
     return max(0, int(time.time() - int(stamp)) // _SECONDS_A_DAY) if stamp.isdigit() else None
 
 
-def _tell_github(lines: list[Line], artifacts: Path | None) -> None:
+def _tell_github(name: Label, lines: list[Line], artifacts: Path | None) -> None:
     """Write the job's summary and the step's outputs, where GitHub wants them."""
     texts = [str(line) for line in lines]
     verdicts = [line.fields["status"] for line in lines if line.name is LineName.OPS_DAILY_WATCHDOG]
     heading = verdicts[-1] if verdicts else "no verdict"
-    _tell("GITHUB_STEP_SUMMARY", "\n".join([f"### ops_daily: {heading}", "", "```", *texts, "```", ""]))
+    _tell("GITHUB_STEP_SUMMARY", "\n".join([f"### {name}: {heading}", "", "```", *texts, "```", ""]))
     # JSON stands on one line whatever is in it, so that no delimiter can cut it short.
     _tell("GITHUB_OUTPUT", f"lines={json.dumps(texts)}\nartifacts={artifacts or ''}\n")
 
