@@ -26,7 +26,7 @@ ui: .venv/installed ## the Dagster UI on the demo database, until Ctrl-C (PORT=3
 	@$(BIN)/ops-pipeline ui --port=$(PORT)
 
 test: .venv/installed ## the test suite on a real PostgreSQL, in two processes
-	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
 
 proofs: .venv/installed ## what takes longer: the watchdog on simulated years, the search for leaks
 	@$(BIN)/python -m pytest -m slow

@@ -92,6 +92,7 @@ def test_a_tick_that_is_doubled_or_made_up_for_asks_for_the_same_runs(daemon: Da
     assert len({request.run_key for request in (*first, *next_day)}) == 14
 
 
+@pytest.mark.slow
 def test_once_done_a_day_is_done_again_while_its_events_may_be_late_and_then_no_more(daemon: Daemon) -> None:
     assert all(daemon.run(daemon.tick()))
     assert _days(daemon.tick()) == _ago(3, 2, 1)

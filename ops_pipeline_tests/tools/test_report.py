@@ -433,7 +433,7 @@ def test_everything_stands_out_in_light_and_dark() -> None:
     ("arguments", "fields"),
     [
         (["--as-of=yesterday"], "reason=invalid_day"),
-        ([f"--as-of={DAY + timedelta(days=1)}"], "reason=day_not_complete"),
+        ([f"--as-of={DAY + timedelta(days=2)}"], "reason=day_not_complete"),
         (["--as-of=2001-01-01"], "reason=day_before_first"),
         (["--days=0"], "reason=usage option=days"),
         (["--days=367"], "reason=usage option=days"),

@@ -107,6 +107,7 @@ def test_a_dry_run_says_what_would_go_and_changes_nothing(old: Database, lines: 
     assert _partitions(old)[0] == OLD[0]
 
 
+@pytest.mark.slow
 def test_days_past_their_date_go_whole_and_stay_counted(old: Database, lines: Lines) -> None:
     before = [_counted(old, day) for day in OLD]
     assert cli.main(["retention", "--apply"]) == 0

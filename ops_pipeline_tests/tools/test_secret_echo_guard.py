@@ -484,6 +484,7 @@ def test_nothing_is_left_behind(tmp_path: Path, lines: Lines, monkeypatch: pytes
         assert list(scratch.iterdir()) == []
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.text(), st.text()), min_size=1, max_size=8),
     st.sampled_from(OWN["ops_postgres_dsn"]),

@@ -139,7 +139,7 @@ def test_a_day_without_counts_is_explained_as_too_little_data(prod: Database, li
     ("arguments", "fields"),
     [
         (["--as-of=yesterday"], "reason=invalid_day"),
-        ([f"--as-of={DAY + timedelta(days=1)}"], "reason=day_not_complete"),
+        ([f"--as-of={DAY + timedelta(days=2)}"], "reason=day_not_complete"),
         (["--signal=hold_rate"], "reason=usage"),
     ],
 )
@@ -204,7 +204,7 @@ def test_the_report_is_one_page_with_a_plot_and_the_same_figures(
     [
         (["--from=2026-13-01"], "reason=invalid_day"),
         ([f"--from={DAY}", f"--to={DAY - timedelta(days=1)}"], "reason=usage option=from"),
-        ([f"--to={DAY + timedelta(days=1)}"], "reason=day_not_complete"),
+        ([f"--to={DAY + timedelta(days=2)}"], "reason=day_not_complete"),
         (["--config=/nowhere/candidate.toml"], "reason=invalid_config"),
         ([f"--from={DAY}", "--report=/nowhere/replay.html"], "reason=file_not_written"),
     ],
