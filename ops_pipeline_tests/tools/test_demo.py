@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,15 +19,17 @@ from typing import IO, Any
 
 import psutil
 import pytest
+from markdown_it import MarkdownIt
 
 from ops_pipeline.contract.days import last_complete_day
 
+ROOT = Path(__file__).resolve().parents[2]
 DAY = last_complete_day().isoformat()
 
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """A data folder in which the demo has run once."""
+    """A data folder that the tests of this file share: nothing they do spoils it for another."""
     # Not pytest's own: as root, the server runs as a user who may not enter that.
     with tempfile.TemporaryDirectory(prefix="ops_pipeline_tests_", ignore_cleanup_errors=True) as made:
         yield Path(made)
@@ -61,6 +64,18 @@ def _servers(folder: Path) -> list[psutil.Process]:
     return found
 
 
+def _shown() -> list[str]:
+    """Return the lines of the demo that README.md shows, as they were before they were wrapped."""
+    page = (ROOT / "README.md").read_text(encoding="utf-8").partition("## What the lines mean")[2]
+    (block, *_) = (token.content for token in MarkdownIt().parse(page) if token.type == "code_block")
+    return re.sub(r"\n +", " ", block).splitlines()
+
+
+def _keys(lines: list[str]) -> list[list[str]]:
+    """Return the name and the keys of each line, in their order."""
+    return [[word.partition("=")[0] for word in line.split()] for line in lines]
+
+
 def test_the_demo_goes_the_whole_way_and_a_second_time_changes_nothing(folder: Path) -> None:
     code, lines = _run(folder, "demo")
     assert code == 0
@@ -75,6 +90,7 @@ def test_the_demo_goes_the_whole_way_and_a_second_time_changes_nothing(folder: P
         line.startswith(f"ops_daily_watchdog status=healthy reason=within_limits as_of={DAY}") for line in lines
     )
     assert lines[-1].startswith(f"demo status=ok last_day={DAY} incident_day=")
+    assert [shown for shown in _keys(_shown()) if shown not in _keys(lines)] == [], "README.md shows other lines"
     assert _servers(folder) == []
 
     code, again = _run(folder, "demo")
