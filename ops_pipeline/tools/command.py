@@ -44,8 +44,9 @@ class _Parser(argparse.ArgumentParser):
         try:
             return self.parse_args(argv)
         except argparse.ArgumentError as error:
-            option = (error.argument_name or "").split("/")[-1].lstrip("-").replace("-", "_").lower()
-        raise OpsError(Reason.USAGE, option=Label.maybe(option))
+            # Newer versions of Python raise it for what is missing too, and then it names none.
+            option = Label.maybe((error.argument_name or "").split("/")[-1].lstrip("-").replace("-", "_").lower())
+        raise OpsError(Reason.USAGE) if option is None else OpsError(Reason.USAGE, option=option)
 
 
 class Command:
