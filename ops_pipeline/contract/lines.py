@@ -89,6 +89,7 @@ class LineName(StrEnum):
     SELFTEST = "selftest"
     UI = "ui"
     WATCHDOG_EXPLAIN = "watchdog_explain"
+    WATCHDOG_EXPLAIN_LEAK = "watchdog_explain_leak"
     WATCHDOG_EXPLAIN_LIMIT = "watchdog_explain_limit"
     WATCHDOG_EXPLAIN_REASONS = "watchdog_explain_reasons"
     WATCHDOG_EXPLAIN_SIGNAL = "watchdog_explain_signal"

@@ -46,12 +46,12 @@ class Reason(StrEnum):
     HOLD_RATE_LIMIT = (
         "hold_rate_limit",
         "The hold rate lies beyond its limit, whatever chance could explain.",
-        "Read held_by= for the reason that dominates; consider rolling back the last deploy.",
+        "Let watchdog_explain name the reason that dominates (top=); consider rolling back the last deploy.",
     )
     SUPPRESSION_RATE_LIMIT = (
         "suppression_rate_limit",
         "The suppression rate lies beyond its limit, whatever chance could explain.",
-        "Read suppressed_by= for the reason that dominates; look at recent changes of eligibility.",
+        "Let watchdog_explain name the reason that dominates (top=); look at recent changes of eligibility.",
     )
     FAILURE_RATE_LIMIT = (
         "failure_rate_limit",
@@ -66,12 +66,12 @@ class Reason(StrEnum):
     HOLD_RATE_HIGH = (
         "hold_rate_high",
         "More was held than earlier weeks explain: critical= is the rate from which that is said.",
-        "Read held_by= for the reason that dominates; consider rolling back the last deploy.",
+        "Let watchdog_explain name the reason that dominates (top=); consider rolling back the last deploy.",
     )
     SUPPRESSION_RATE_HIGH = (
         "suppression_rate_high",
         "More was suppressed than earlier weeks explain: critical= is the rate from which that is said.",
-        "Read suppressed_by= for the reason that dominates; look at recent changes of eligibility.",
+        "Let watchdog_explain name the reason that dominates (top=); look at recent changes of eligibility.",
     )
     FAILURE_RATE_HIGH = (
         "failure_rate_high",
@@ -255,8 +255,8 @@ class Reason(StrEnum):
     )
     MISSING_TABLES = (
         "missing_tables",
-        "Tables that the pipeline needs are not there.",
-        "Run db_bootstrap apply_migrations.",
+        "Tables that the pipeline needs are not there; tables= names them where some are.",
+        "Run db_bootstrap apply_migrations; if that says so too, they were dropped: restore them from the backup.",
     )
     BEHIND = (
         "behind",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from ops_pipeline.contract.config import Thresholds
-from ops_pipeline.contract.vocabulary import Outcome, Scope, SignalName, Touch
+from ops_pipeline.contract.days import ONE_DAY
+from ops_pipeline.contract.vocabulary import IDENTITY_LEAK, Outcome, Scope, SignalName, Touch
 from ops_pipeline.health.counts import DayCounts, WindowCounts
+from ops_pipeline.health.history import LEAKED
 from ops_pipeline.health.rates import IS_LOW_BAD, SERIES, WINDOWS
 from ops_pipeline.health.verdict import Signal, Verdict
 from ops_pipeline.health.watchdog import Judgement
@@ -41,6 +43,16 @@ class TriedWindow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Leak:
+    """Messages that were held, or people who were disabled, on a UTC day because an identity leaked."""
+
+    day: date
+    touch: Touch
+    outcome: Outcome
+    events: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainedSignal:
     """A signal with what it was decided by."""
 
@@ -51,6 +63,8 @@ class ExplainedSignal:
     """Events beyond what the limit would have let pass in the signal's window; None: no limit, or no events."""
     reasons: Mapping[str, int] | None = None
     """What the signal's events are made of, by reason; None where they have none."""
+    leaks: tuple[Leak, ...] = ()
+    """Of `identity_leak`: where they were."""
 
 
 def explain(
@@ -63,6 +77,8 @@ def explain(
 
 
 def _explained(judgement: Judgement, days: Sequence[DayCounts], verdict: Verdict, signal: Signal) -> ExplainedSignal:
+    if signal.name is SignalName.IDENTITY_LEAK:
+        return ExplainedSignal(signal=signal, leaks=tuple(_leaks(days, verdict.as_of, signal.window_days)))
     if signal.name not in _REASONS_OF:
         return ExplainedSignal(signal=signal)
     series = SERIES.index((Touch(signal.touch), signal.name))
@@ -73,6 +89,14 @@ def _explained(judgement: Judgement, days: Sequence[DayCounts], verdict: Verdict
         limit_excess=_limit_excess(judgement, series),
         reasons=counts.by_reason(Scope(signal.touch), _REASONS_OF[signal.name]),
     )
+
+
+def _leaks(days: Sequence[DayCounts], as_of: date, window_days: int) -> Iterator[Leak]:
+    for day in sorted(days, key=lambda one: one.day):
+        if as_of - window_days * ONE_DAY < day.day <= as_of:
+            for (touch, outcome, reason), events in sorted(day.counts.items(), key=str):
+                if events and reason == IDENTITY_LEAK and outcome in LEAKED:
+                    yield Leak(day=day.day, touch=Touch(touch), outcome=Outcome(outcome), events=events)
 
 
 def _tried(judgement: Judgement, series: int) -> list[TriedWindow]:

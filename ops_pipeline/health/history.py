@@ -25,7 +25,8 @@ _OUTCOMES = {outcome: column for column, outcome in enumerate(Outcome)}
 _POSITIVE, _LEAKED, _UNUSABLE, _REASONED = range(len(_OUTCOMES), len(_OUTCOMES) + 4)
 _WIDTH = len(_OUTCOMES) + 4
 _UNUSABLE_REASONS = frozenset(Reserved)
-_EXPOSED = frozenset((Outcome.HELD, Outcome.DISABLED))
+LEAKED = frozenset((Outcome.HELD, Outcome.DISABLED))
+"""Outcomes whose reason tells of a leaked identity."""
 
 
 class History:
@@ -48,7 +49,7 @@ class History:
                     row[_REASONED] += events
                     if reason == POSITIVE and outcome == Outcome.ACKNOWLEDGED:
                         row[_POSITIVE] += events
-                    elif reason == IDENTITY_LEAK and outcome in _EXPOSED:
+                    elif reason == IDENTITY_LEAK and outcome in LEAKED:
                         row[_LEAKED] += events
                     elif reason in _UNUSABLE_REASONS:
                         row[_UNUSABLE] += events

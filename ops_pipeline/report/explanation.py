@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from ops_pipeline.contract.lines import Line, LineName
 from ops_pipeline.contract.vocabulary import Status
 from ops_pipeline.contract.words import Label
-from ops_pipeline.health.explain import ExplainedSignal, TriedWindow
+from ops_pipeline.health.explain import ExplainedSignal, Leak, TriedWindow
 from ops_pipeline.health.verdict import Verdict
 from ops_pipeline.report.daily_lines import signal_line
 
@@ -22,6 +22,13 @@ def explanation_lines(verdict: Verdict, explained: Iterable[ExplainedSignal], *,
             yield from (_window(one, window) for window in one.windows)
             if one.reasons:
                 yield _reasons(one)
+            yield from (_leak(leak) for leak in one.leaks)
+
+
+def _leak(leak: Leak) -> Line:
+    return Line(
+        LineName.WATCHDOG_EXPLAIN_LEAK, as_of=leak.day, touch=leak.touch, outcome=leak.outcome, events=leak.events
+    )
 
 
 def _limit(one: ExplainedSignal) -> Line:

@@ -30,16 +30,21 @@ class Comparison:
     differences: dict[Label, int]
 
 
+def missing_tables(connection: Connection) -> tuple[Label, ...]:
+    """Return which of our tables are not there, by name."""
+    return tuple(Label(name) for name in sorted(_TABLES.keys() - _there(connection)))
+
+
 def compare(connection: Connection) -> Comparison:
     """Return how our tables differ in columns, types, defaults, constraints, indexes and comments."""
-    there = set(inspect(connection).get_table_names(schema=SCHEMA))
+    there = _there(connection)
     differing = Counter(_alembic_differences(connection))
     for name in sorted(_TABLES.keys() & there):
         differing[name] += _changed_checks(connection, _TABLES[name]) + _has_other_key(connection, _TABLES[name])
     if EVENTS_TABLE in there and not has_default_partition(connection):
         differing[EVENTS_TABLE] += 1
     return Comparison(
-        missing=tuple(Label(name) for name in sorted(_TABLES.keys() - there)),
+        missing=missing_tables(connection),
         differences={Label(name): differing[name] for name in sorted(_TABLES.keys() & there) if differing[name]},
     )
 
@@ -48,6 +53,10 @@ def is_identical(connection: Connection) -> bool:
     """Return whether every table of ours is there and none differs."""
     found = compare(connection)
     return not found.missing and not found.differences
+
+
+def _there(connection: Connection) -> set[str]:
+    return set(inspect(connection).get_table_names(schema=SCHEMA))
 
 
 def _alembic_differences(connection: Connection) -> Iterator[str]:

@@ -20,7 +20,7 @@ from ops_pipeline.contract.errors import OpsError, as_declared, sqlstate_of
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.shipped import shipped
 from ops_pipeline.contract.words import RevisionId, SqlState
-from ops_pipeline.store.compare import is_identical
+from ops_pipeline.store.compare import is_identical, missing_tables
 from ops_pipeline.store.engine import reading, writing
 from ops_pipeline.store.ledger import Ledger, read_ledger, record_statement
 from ops_pipeline.store.partitions import ensure_partitions, partition_days, partition_statements
@@ -76,8 +76,8 @@ def apply_migrations(engine: Engine, *, lock_wait_seconds: float = LOCK_WAIT_SEC
 
     A database that has exactly our tables but no ledger, such as a restored one, is adopted. Raises OpsError
     `lock_timeout` where another bootstrap runs for longer than `lock_wait_seconds`, `unknown_revision` for a
-    database newer than this version, `migration_edited` where the file of an applied revision was changed, and
-    `migration_failed` naming the revision.
+    database newer than this version, `migration_edited` where the file of an applied revision was changed,
+    `migration_failed` naming the revision, and `missing_tables` where a table of an applied one was dropped since.
     """
     known = revisions()
     with _bootstrap_lock(engine, lock_wait_seconds), _limited(engine) as connection:
@@ -89,6 +89,8 @@ def apply_migrations(engine: Engine, *, lock_wait_seconds: float = LOCK_WAIT_SEC
         _run(connection, known, lambda config: command.upgrade(config, "head"))
         after = _checked_ledger(connection, known)
     with writing(engine) as connection:
+        if missing := missing_tables(connection):
+            raise OpsError(Reason.MISSING_TABLES, tables=missing)
         ensure_partitions(connection, partition_days())
     return Applied(applied=after.applied - before.applied, skipped=before.applied)
 

@@ -20,6 +20,7 @@ _EPILOG = """lines, in this order:
   ops_daily_totals          one for each window
   ops_daily_rates           one for each window and touch
   ops_daily_second_touch    one for each window
+  ops_daily_segments        one for each touch, where segments are declared
   ops_daily_signal          one for each thing that is watched
   ops_daily_watchdog        status=healthy | insufficient_data | unhealthy reason=<token> ...
   ops_metrics_snapshot      the same figures as one JSON object

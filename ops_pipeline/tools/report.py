@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import date
 from pathlib import Path
 
 from ops_pipeline.contract import environment
 from ops_pipeline.contract.days import REPORTED_DAYS, check_askable, last_complete_day, parse_day
-from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.lines import Line, LineName, Output
 from ops_pipeline.contract.words import Label
 from ops_pipeline.tools.command import Command
+from ops_pipeline.tools.database import add_database, chosen_database
 
 _EPILOG = """the page:
   one HTML file without script and with nothing from elsewhere: status and since when, the status of each day, rates
@@ -31,6 +32,7 @@ exit codes:
 examples:
   ops-pipeline report --out=report.html                       the last day that was judged, and 89 before it
   ops-pipeline report --out=may.html --as-of=2026-05-31 --days=31
+  ops-pipeline report --out=demo.html --mode=ci               of the demo
 """
 
 _MAX_DAYS = 366
@@ -46,6 +48,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"days to show, ending with that day (default: {REPORTED_DAYS})",
     )
+    add_database(parser)
 
 
 def _days(text: str) -> int:
@@ -56,7 +59,11 @@ def _days(text: str) -> int:
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
     asked = parse_day(arguments.as_of) if arguments.as_of is not None else None
-    environment.required_value(Name.OPS_POSTGRES_DSN)
+    with chosen_database(arguments):
+        return _write(asked, arguments.days, arguments.out, output)
+
+
+def _write(asked: date | None, days: int, path: Path, output: Output) -> int:
     if asked is not None:
         check_askable(asked, first=environment.first_kept_day())
 
@@ -70,9 +77,9 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     verify_tables(ops_engine())
     with reading(ops_engine()) as connection:
         day = asked or last_judged_day(connection) or last_complete_day()
-        reported = read_reported(connection, day, arguments.days, first_day=environment.first_day())
+        reported = read_reported(connection, day, days, first_day=environment.first_day())
     unjudged = 0 if asked else (last_complete_day() - day).days
-    written = write_page(arguments.out, report_page(reported, unjudged_days=unjudged))
+    written = write_page(path, report_page(reported, unjudged_days=unjudged))
     return output.decide(
         Line(
             LineName.REPORT,

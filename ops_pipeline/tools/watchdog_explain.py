@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import date
 
 from ops_pipeline.contract import environment
 from ops_pipeline.contract.days import ONE_DAY, check_askable, last_complete_day, parse_day
-from ops_pipeline.contract.environment import Name
+from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.lines import Line, LineName, Output
+from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.tools.command import Command
+from ops_pipeline.tools.database import add_database, chosen_database
 
 _EPILOG = """lines (each is one line), of every signal that is not healthy, or with --all of every one:
   watchdog_explain_signal  as ops_daily_signal
@@ -17,6 +20,7 @@ _EPILOG = """lines (each is one line), of every signal that is not healthy, or w
   watchdog_explain_window  touch=<touch> signal=<signal> window_days=<n> x=<n> n=<n> expected_x=<n> critical_x=<n>
       times_expected=<ratio> tail=<probability> unhealthy=<yes|no> excess=<n>
   watchdog_explain_reasons touch=<touch> signal=<signal> window_days=<n> top=<reason> share=<share> by_reason=<group>
+  watchdog_explain_leak    as_of=<day> touch=<touch> outcome=<held|disabled> events=<n>
   watchdog_explain status=<status> reason=<token> as_of=<day> since=<day> signals=<n> failing=<n> undecided=<n>
   excess: so many events fewer (of positive reactions: more) would have been fine.
   critical_x: the count from which the window is unhealthy. tail: the probability of such a count.
@@ -30,17 +34,23 @@ exit codes:
 examples:
   ops-pipeline watchdog_explain                        the last complete UTC day
   ops-pipeline watchdog_explain --as-of=2026-11-07 --all
+  ops-pipeline watchdog_explain --mode=ci --as-of=2026-11-07      a day of the demo
 """
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--as-of", metavar="DAY", help="the UTC day, YYYY-MM-DD (default: the last complete one)")
     parser.add_argument("--all", action="store_true", help="healthy signals too")
+    add_database(parser)
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
     day = parse_day(arguments.as_of) if arguments.as_of is not None else last_complete_day()
-    environment.required_value(Name.OPS_POSTGRES_DSN)
+    with chosen_database(arguments):
+        return _explain(day, output, is_all=arguments.all)
+
+
+def _explain(day: date, output: Output, *, is_all: bool) -> int:
     check_askable(day, first=environment.first_kept_day())
 
     from ops_pipeline.contract.config import HISTORY_DAYS
@@ -54,8 +64,11 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     verify_tables(ops_engine())
     with reading(ops_engine()) as connection:
         days = read_days(connection, day - (HISTORY_DAYS - 1) * ONE_DAY, day)
+    # A day that nobody has counted is not a day without traffic.
+    if not any(counted.day == day for counted in days):
+        raise OpsError(Reason.NOT_JUDGED)
     verdict, explained = explain(days, day, environment.config().thresholds)
-    for line in explanation_lines(verdict, explained, is_all=arguments.all):
+    for line in explanation_lines(verdict, explained, is_all=is_all):
         output.say(line)
     statuses = [signal.status for signal in verdict.signals]
     return output.decide(

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from ops_pipeline.contract import environment
 from ops_pipeline.contract.days import ONE_DAY, check_askable, last_complete_day, parse_day
-from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.lines import Format, Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.words import Label
 from ops_pipeline.tools.command import Command
+from ops_pipeline.tools.database import add_database, chosen_database
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ _EPILOG = """lines (each is one line):
   watchdog_replay status=ok first_day=<day> last_day=<day> days=<n> differing=<n>
   Without --config there is no candidate, and nothing differs.
 
-It reads the stored daily counts and changes nothing: the verdicts that were given stay as they are.
+It reads the stored daily counts and changes nothing: the verdicts that were given stay as they are. It ends with the
+last day that was counted.
 
 exit codes:
   0  it was replayed, whatever the verdicts are
@@ -48,13 +49,18 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", dest="last", metavar="DAY", help="last UTC day (default: the last complete one)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="a configuration file to compare with")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write a page with a plot of it (HTML)")
+    add_database(parser)
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
+    with chosen_database(arguments):
+        return _replay_and_compare(arguments, output)
+
+
+def _replay_and_compare(arguments: argparse.Namespace, output: Output) -> int:
     last = parse_day(arguments.last) if arguments.last is not None else last_complete_day()
     oldest = max(last - (_YEAR_DAYS - 1) * ONE_DAY, environment.first_kept_day())
     first = parse_day(arguments.first) if arguments.first is not None else oldest
-    environment.required_value(Name.OPS_POSTGRES_DSN)
     check_askable(last, first=environment.first_kept_day())
     check_askable(first, first=environment.first_kept_day())
     if first > last:
@@ -72,6 +78,10 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     verify_tables(ops_engine())
     with reading(ops_engine()) as connection:
         days = read_days(connection, first - (HISTORY_DAYS - 1) * ONE_DAY, last)
+    # Days that nobody has counted yet are not days without traffic.
+    last = max((counted.day for counted in days), default=first - ONE_DAY)
+    if last < first:
+        raise OpsError(Reason.NOT_JUDGED)
     shows_progress = output.form is Format.LINE and not output.is_quiet
     verdicts = {
         rule: _replayed(rule, days, first, last, thresholds, shows_progress=shows_progress)

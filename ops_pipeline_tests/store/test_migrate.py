@@ -19,6 +19,7 @@ from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.errors import OpsError, reason_of
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.shipped import shipped
+from ops_pipeline.contract.words import Label
 from ops_pipeline.events.verify import verify_deployment
 from ops_pipeline.store import migrate, partitions, revisions
 from ops_pipeline.store.engine import engine_for
@@ -171,6 +172,12 @@ def test_a_failing_revision_is_named_with_its_sqlstate_and_those_before_it_stay(
     assert set(_digests(empty_database)) == {"0001", "0002"}
     _execute(empty_database, "DROP TABLE ops.hold_suppression_rates")
     assert apply_migrations(empty_database.engine) == Applied(applied=len(REVISIONS) - 2, skipped=2)
+
+
+@pytest.mark.parametrize("dropped", ["verdicts", "delivery_events"])
+def test_a_table_that_was_dropped_is_not_called_applied(dropped: str, database: Database) -> None:
+    _execute(database, f"DROP TABLE ops.{dropped}")
+    _refused(lambda: apply_migrations(database.engine), Reason.MISSING_TABLES, tables=(Label(dropped),))
 
 
 @pytest.mark.parametrize(

@@ -130,9 +130,33 @@ def test_of_a_rate_beyond_its_limit_it_says_how_many_fewer_would_have_been_fine(
     assert limit["excess"] == "598"
 
 
-def test_a_day_without_counts_is_explained_as_too_little_data(prod: Database, lines: Lines) -> None:
+def test_a_day_that_nobody_has_counted_is_not_called_an_outage(prod: Database, lines: Lines) -> None:
+    assert watchdog_explain.main([]) == 1
+    assert lines() == ["watchdog_explain status=fail reason=not_judged"]
+    _store(prod, bad_days=())
+    with prod.engine.begin() as connection:
+        connection.execute(
+            text("DELETE FROM ops.daily_counts WHERE utc_day > :day"), {"day": DAY - timedelta(days=3)}
+        )
+    assert watchdog_explain.main([]) == 1
+    assert lines() == ["watchdog_explain status=fail reason=not_judged"]
+    assert watchdog_replay.main([f"--from={DAY - timedelta(days=9)}"]) == 0
+    days, ended = lines()
+    assert "unhealthy=0" in days
+    assert f"last_day={DAY - timedelta(days=3)} days=7 " in ended
+    assert watchdog_replay.main([f"--from={DAY}"]) == 1
+    assert lines() == ["watchdog_replay status=fail reason=not_judged"]
+
+
+def test_of_a_leak_it_says_on_which_days_of_which_touch(prod: Database, lines: Lines) -> None:
+    _store(prod, bad_days=())
+    leak = {"touch": "first", "outcome": "disabled", "reason": "identity_leak", "segment": None, "events": 1}
+    with prod.engine.begin() as connection:
+        connection.execute(insert(daily_counts), [{"utc_day": DAY - timedelta(days=2), **leak}])
     assert watchdog_explain.main([]) == 0
-    assert lines()[-1].startswith("watchdog_explain status=insufficient_data reason=delivered_total_0 ")
+    printed = lines()
+    found = f"watchdog_explain_leak as_of={DAY - timedelta(days=2)} touch=first outcome=disabled events=1"
+    assert [line for line in printed if line.startswith("watchdog_explain_leak ")] == [found]
 
 
 @pytest.mark.parametrize(
@@ -212,5 +236,6 @@ def test_the_report_is_one_page_with_a_plot_and_the_same_figures(
 def test_what_cannot_be_replayed_has_a_reason(
     prod: Database, lines: Lines, arguments: list[str], fields: str
 ) -> None:
+    _store(prod)
     assert watchdog_replay.main(arguments) == 1
     assert lines()[-1] == f"watchdog_replay status=fail {fields}"
