@@ -22,7 +22,7 @@ demo: .venv/installed ## the whole way once: embedded PostgreSQL, sample traffic
 	@echo "Look at it in the browser: make ui"
 
 ui: .venv/installed ## the Dagster UI on the demo database, until Ctrl-C (PORT=3000)
-	@echo "Starting; then open http://127.0.0.1:$(PORT) (stop with Ctrl-C)"
+	@echo "Open http://127.0.0.1:$(PORT) when it says status=ok (some ten seconds); stop with Ctrl-C"
 	@$(BIN)/ops-pipeline ui --port=$(PORT)
 
 test: .venv/installed ## the test suite on a real PostgreSQL, in two processes
@@ -32,7 +32,7 @@ proofs: .venv/installed ## what takes longer: the watchdog on simulated years, t
 	@$(BIN)/python -m pytest -m slow
 
 rehearsal: .venv/installed ## the runbook's golden path on two throwaway servers: bootstrap, backup, restore, the same lines
-	@$(BIN)/python -W ignore::RuntimeWarning -m ops_pipeline_tests.rehearsal
+	@$(BIN)/python -W ignore -m ops_pipeline_tests.rehearsal
 
 check: .venv/installed ## format, lint, types, layers, locks, generated docs, workflows
 	@$(BIN)/ruff format --check .

@@ -492,7 +492,8 @@ def _configuration_page() -> str:
         f"""A label is a word of lower-case letters, digits and underscores that begins with a letter, at most 40
         characters. Reserved are {_words(Reserved)}, and for segments `{OTHER}`.""",
         "### A complete example",
-        "The defaults, and a limit for `failure_rate`, which has none by default:",
+        """Every key with its default, but for those that have none: `failure_rate`, `[retention]` and `[links]`, here
+        with an example. **Leave `[retention]` out unless events, counts and runs are to go after that time.**""",
         _block(_example_file(), "toml"),
         "Segments, limits of one touch, a planned event, and a new level that was decided to be right:",
         _block(_PARTS, "toml"),

@@ -1,10 +1,12 @@
 """The runbook's golden path on two throwaway servers: `make rehearsal` prints one line a step.
 
-Bootstrap, a day's lines, a backup, its restore into an empty server, and the same lines once more.
+Roles, bootstrap, a day's lines, a backup, its restore into an empty server, and the same lines once more; each step
+with the role that the documentation names.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,13 +16,16 @@ from pathlib import Path
 from ops_pipeline.store.embedded import EmbeddedServer, embedded_server
 from ops_pipeline_tests import walkthrough
 
-# Every server has this one, empty.
-_DATABASE = "postgres"
+_OWNER, _DAILY = "ops_owner", "ops_pipeline"
 
 _TRAFFIC = walkthrough.Step(
     "ops-pipeline events sample --out=sample.csv && ops-pipeline events import sample.csv --unique-by=event_id",
     ("events_import status=ok ...",),
 )
+
+
+def _sql(service: str, file: str) -> walkthrough.Step:
+    return walkthrough.Step(f"psql --quiet --set=ON_ERROR_STOP=1 --dbname=service={service} --file={file}", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +42,36 @@ class Rehearsed:
 
 def rehearse(first: EmbeddedServer, second: EmbeddedServer, folder: Path) -> Iterator[Rehearsed]:
     """Yield each step when it is done, up to the first that fails. Both servers are empty at the beginning."""
-    services = folder / "services"
-    entries = walkthrough.service("ops", first, _DATABASE), walkthrough.service("ops_new", second, _DATABASE)
-    services.write_text("".join(entries), encoding="utf-8")
+    _write_files(first, second, folder)
     sections = walkthrough.sections(walkthrough.RUNBOOK)
     config, plan, bootstrap, verify, ops_daily = sections["Bootstrap"]
     dump, readable = sections["Backup"]
     (restore,) = sections["Restore"]
     said: dict[str, tuple[str, ...]] = {}
-    for name, server, step in (
-        ("config", first, config),
-        ("plan", first, plan),
-        ("bootstrap", first, bootstrap),
-        ("verify", first, verify),
-        ("traffic", first, _TRAFFIC),
-        ("ops_daily", first, ops_daily),
-        ("backup", first, dump),
-        ("backup_readable", first, readable),
-        ("restore", second, restore),
-        ("bootstrap_restored", second, bootstrap),
-        ("verify_restored", second, verify),
-        ("ops_daily_restored", second, ops_daily),
+    for name, server, role, step in (
+        ("config", first, _DAILY, config),
+        ("plan", first, _DAILY, plan),
+        ("roles", first, _OWNER, _sql("admin", "roles.sql")),
+        ("bootstrap", first, _OWNER, bootstrap),
+        ("rights", first, _OWNER, _sql("ops", "rights.sql")),
+        ("verify", first, _DAILY, verify),
+        ("traffic", first, _OWNER, _TRAFFIC),
+        ("ops_daily", first, _DAILY, ops_daily),
+        ("backup", first, _OWNER, dump),
+        ("backup_readable", first, _OWNER, readable),
+        ("roles_new", second, _OWNER, _sql("admin_new", "roles.sql")),
+        ("restore", second, _OWNER, restore),
+        ("rights_restored", second, _OWNER, _sql("ops_new", "rights.sql")),
+        ("bootstrap_restored", second, _OWNER, bootstrap),
+        ("verify_restored", second, _DAILY, verify),
+        ("ops_daily_restored", second, _DAILY, ops_daily),
     ):
-        environ = {**walkthrough.production(server, _DATABASE), "PGSERVICEFILE": str(services)}
+        environ = {
+            **walkthrough.environment(),
+            "OPS_POSTGRES_DSN": server.dsn("app", role),
+            "DAGSTER_POSTGRES_DSN": server.dsn("dagster", _DAILY),
+            "PGSERVICEFILE": str(folder / "services"),
+        }
         done = walkthrough.run(step, folder, environ)
         said[name] = done.lines
         ok = done.exit_code == 0 and not done.lacks(step)
@@ -68,6 +80,21 @@ def rehearse(first: EmbeddedServer, second: EmbeddedServer, folder: Path) -> Ite
             return
     same = said["ops_daily"] == said["ops_daily_restored"]
     yield Rehearsed("same_lines", same, f"{len(said['ops_daily'])} lines before and after")
+
+
+def _write_files(first: EmbeddedServer, second: EmbeddedServer, folder: Path) -> None:
+    """Write what the steps read: entries of services, and the documented SQL for roles and rights."""
+    entries = (
+        walkthrough.service("admin", first, "postgres"),
+        walkthrough.service("admin_new", second, "postgres"),
+        walkthrough.service("ops", first, "app", _OWNER),
+        walkthrough.service("ops_new", second, "app", _OWNER),
+    )
+    (folder / "services").write_text("".join(entries), encoding="utf-8")
+    page = walkthrough.RIGHTS.read_text(encoding="utf-8").partition("## Rights\n")[2]
+    roles, rights, *_ = re.findall(r"^```sql\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    (folder / "roles.sql").write_text(f"CREATE DATABASE app;\n{roles}", encoding="utf-8")
+    (folder / "rights.sql").write_text(rights, encoding="utf-8")
 
 
 def main() -> int:

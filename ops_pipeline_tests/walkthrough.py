@@ -18,6 +18,7 @@ from ops_pipeline.store.embedded import SUPERUSER, EmbeddedServer
 _DOCS = Path(__file__).resolve().parent.parent / "docs"
 RUNBOOK = _DOCS / "operator_runbook.md"
 TUTORIAL = _DOCS / "tutorial.md"
+RIGHTS = _DOCS / "how-to" / "connect-your-database.md"
 
 _BLOCK = re.compile(r"^ *```console\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 _PLACEHOLDERS = {
@@ -93,9 +94,9 @@ def production(server: EmbeddedServer, database: str) -> dict[str, str]:
     return {**environment(), "OPS_POSTGRES_DSN": dsn, "DAGSTER_POSTGRES_DSN": dsn}
 
 
-def service(name: str, server: EmbeddedServer, database: str) -> str:
+def service(name: str, server: EmbeddedServer, database: str, role: str = SUPERUSER) -> str:
     """Return an entry of `~/.pg_service.conf`."""
-    return f"[{name}]\nhost={server.socket_folder}\nuser={SUPERUSER}\ndbname={database}\n"
+    return f"[{name}]\nhost={server.socket_folder}\nuser={role}\ndbname={database}\n"
 
 
 def run(step: Step, folder: Path, environ: Mapping[str, str]) -> Done:

@@ -47,6 +47,7 @@ def commands(tool: str) -> dict[str, Command]:
     return {command.name: command for command in found}
 
 
+REASON = "--reason="
 COMPLETION = "--print-completion="
 SHELLS = ("bash", "zsh", "tcsh")
 
@@ -58,6 +59,7 @@ def _help() -> str:
         "Is message delivery healthy, unhealthy, or is there too little data to say?\n\n"
         f"tools:\n{tools}\n\n"
         "ops-pipeline <tool> --help says what a tool prints, its exit codes and an example.\n"
+        "ops-pipeline --reason=WORD says what a reason means and what to do next.\n"
         "ops-pipeline --version prints the version.\n"
         "ops-pipeline --print-completion=bash|zsh|tcsh prints a script that completes tools and options.\n"
     )
@@ -73,6 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         from importlib.metadata import version
 
         sys.stdout.write(f"ops-pipeline {version('ops-pipeline')}\n")
+        return ExitCode.OK
+    if reason := next((one for one in Reason if tool == f"{REASON}{one}"), None):
+        sys.stdout.write(f"{reason}: {reason.means}\nNext: {reason.next_step}\n")
         return ExitCode.OK
     if tool.startswith(COMPLETION) and tool.removeprefix(COMPLETION) in SHELLS:
         from ops_pipeline.tools.completion import completion

@@ -472,12 +472,15 @@ def test_help_and_usage_errors_load_nothing_heavy_and_a_usage_error_is_one_line_
 
 
 def test_the_console_script_says_what_tools_there_are_and_refuses_what_is_none() -> None:
-    done, foreign = _runs_and_foreign_modules([[], ["--help"], [CANARY], ["--version"], ["OPS_DAILY"], ["cli"]])
-    (nothing, asked, unknown, version, shouted, itself) = done
+    done, foreign = _runs_and_foreign_modules(
+        [[], ["--help"], [CANARY], ["--version"], ["OPS_DAILY"], ["cli"], ["--reason=usage"], ["--reason=" + CANARY]]
+    )
+    (nothing, asked, unknown, version, shouted, itself, explained, unexplained) = done
     assert nothing == asked
     assert asked[0] == 0
     assert all(f"\n  {tool} " in asked[1] for tool in TOOLS)
-    assert unknown == shouted == itself == (1, "ops_pipeline status=fail reason=usage\n", "")
+    assert explained == (0, f"usage: {Reason.USAGE.means}\nNext: {Reason.USAGE.next_step}\n", "")
+    assert unknown == shouted == itself == unexplained == (1, "ops_pipeline status=fail reason=usage\n", "")
     assert version[0] == 0
     assert version[1].startswith("ops-pipeline ")
     assert foreign == ["ops_pipeline"]
