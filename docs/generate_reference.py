@@ -213,6 +213,15 @@ def write(folder: Path) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Write the pages, or with `--check` name those that differ; return the exit code."""
+    try:
+        return _main(argv)
+    except (KeyError, ValueError) as error:
+        # What a page lacks is for the developer to read, not for the boundary around Dagster's definitions.
+        sys.stdout.write(f"{error}\n")
+        return 1
+
+
+def _main(argv: Sequence[str]) -> int:
     if list(argv) == ["--check"]:
         wrong = differing(DOCS)
         sys.stdout.writelines(f"docs/{page} differs: run docs/generate_reference.py\n" for page in wrong)

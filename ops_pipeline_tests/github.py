@@ -35,6 +35,26 @@ INSTALLS = {
 MAKES = {"make test", "make check", "make docs", "make proofs"}
 """Commands that are tested by being what they are."""
 IGNORED_ACTIONS = {"actions/setup-python"}
+_KNOWN = {
+    "workflow": {"name", "on", "permissions", "concurrency", "jobs"},
+    "job": {
+        *(
+            "concurrency",
+            "env",
+            "environment",
+            "if",
+            "needs",
+            "outputs",
+            "permissions",
+            "runs-on",
+            "secrets",
+            "services",
+        ),
+        *("steps", "strategy", "timeout-minutes", "uses", "with"),
+    },
+    "step": {"env", "id", "if", "run", "shell", "uses", "with", "working-directory"},
+}
+"""The keys that are known here, or change nothing here."""
 _TOKEN = re.compile(r"\s*(?:('(?:[^']|'')*')|(==|!=|&&|\|\||[()!,])|([A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*))")
 _FUNCTIONS = {"always", "success", "failure", "cancelled"}
 
@@ -126,6 +146,12 @@ class Expression:
                 raise ValueError(f"not known here: {'.'.join(names)}")
             found = (found or {}).get(name)
         return found
+
+
+def _refuse_unknown(kind: str, given: Context) -> None:
+    """Raise ValueError for a key that would change what GitHub does, and changes nothing here."""
+    if unknown := given.keys() - _KNOWN[kind]:
+        raise ValueError(f"not known here in a {kind}: {sorted(unknown)}")
 
 
 def evaluated(value: Any, context: Context) -> Any:
@@ -226,6 +252,7 @@ class Run:
     def start(self, workflow: str, *only: str) -> str:
         """Run a workflow of ours, or only some of its jobs, and return `success` or `failure`."""
         document = load(WORKFLOWS / workflow)
+        _refuse_unknown("workflow", document)
         if only:
             document["jobs"] = {name: document["jobs"][name] for name in only}
         self._run_jobs(document, self.inputs, self.secrets)
@@ -253,6 +280,7 @@ class Run:
         defaults = {name: one.get("default", "") for name, one in (declared.get("inputs") or {}).items()}
         needs: dict[str, Any] = {}
         for name, job in document["jobs"].items():
+            _refuse_unknown("job", job)
             asked = [job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", [])
             context = {
                 "github": self._github(),
@@ -307,6 +335,7 @@ class Run:
         done: dict[str, Any] = {}
         is_failed = False
         for step in steps:
+            _refuse_unknown("step", step)
             # The status is that of an action; a job has none under this name, but uses it nowhere.
             github = {**context["github"], "action_status": "failure" if is_failed else "success"}
             within = {**context, "github": github, "steps": done, "functions": _functions(is_failed)}
@@ -448,6 +477,8 @@ class Issues:
             case "POST", [""]:
                 self.issues.append({"number": len(self.issues) + 1, "state": "open", **document})
                 return 201, self.issues[-1]
+            case "GET", [number, "comments"]:
+                return 200, [{"body": body} for at, body in self.comments if at == int(number)]
             case "POST", [number, "comments"]:
                 self.comments.append((int(number), document["body"]))
                 return 201, {"id": len(self.comments)}

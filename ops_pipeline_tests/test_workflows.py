@@ -471,6 +471,15 @@ def test_a_smoke_run_closes_no_issue_that_tells_of_production(
     assert _issue(issues, tmp_path, "success", *lines) == (0, f"github_issue status=ok action={action} issue=1")
 
 
+def test_what_a_comment_tells_of_production_counts_too_however_much_was_told(issues: Issues, tmp_path: Path) -> None:
+    strict = ["ops_daily mode=strict reason=prod_configured"]
+    strict += [f"ops_daily_totals delivered_total={n} positive=1000000000000" for n in range(1500)]
+    for lines in ([], strict):
+        _issue(issues, tmp_path, "failure", *lines)
+    smoke = ["ops_daily mode=smoke reason=prod_not_configured", "ops_daily_watchdog status=healthy since=none"]
+    assert _issue(issues, tmp_path, "success", *smoke) == (0, "github_issue status=ok action=kept issue=1")
+
+
 def test_an_issue_holds_lines_and_nothing_else(issues: Issues, tmp_path: Path) -> None:
     texts = (
         "prod_config status=fail reason=missing_env missing=OPS_POSTGRES_DSN",
@@ -622,6 +631,12 @@ def test_an_expression_that_is_not_known_is_refused() -> None:
     assert evaluated("${{ inputs.mode || vars.MODE || 'auto' }}", context) == "auto"
     assert is_met("github.event_name == 'push'", {**context, "functions": {"success": True}})
     assert not is_met("github.event_name == 'push'", {**context, "functions": {"success": False}})
+
+
+@pytest.mark.parametrize("key", ["continue-on-error", "timeout-minutes", "background"])
+def test_a_key_of_a_step_that_is_not_known_is_refused(key: str, start: Start) -> None:
+    with pytest.raises(ValueError, match="not known here in a step"):
+        start().take_steps([{"run": "true", key: True}])
 
 
 def test_a_step_that_fails_before_a_pipe_is_green_as_on_github_and_red_in_an_action(start: Start) -> None:

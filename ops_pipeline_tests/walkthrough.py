@@ -52,16 +52,17 @@ class Done:
 
     def kept(self, step: Step) -> dict[str, str]:
         """Return the line that keeps each promise; what is not here was not printed, or not in its order."""
-        remaining = iter(self.lines)
-        found = {
-            promised: next((line for line in remaining if _matches(promised, line)), None)
-            for promised in step.promised
-        }
-        return {promised: line for promised, line in found.items() if line is not None}
+        found, at = {}, 0
+        for promised in step.promised:
+            keeps = (number for number, line in enumerate(self.lines[at:], at) if _matches(promised, line))
+            if (number := next(keeps, None)) is not None:
+                found[promised], at = self.lines[number], number + 1
+        return found
 
     def lacks(self, step: Step) -> list[str]:
         """Return the promises that were not kept."""
-        return [promised for promised in step.promised if promised not in self.kept(step)]
+        kept = self.kept(step)
+        return [promised for promised in step.promised if promised not in kept]
 
 
 def sections(page: Path) -> dict[str, list[Step]]:

@@ -72,6 +72,10 @@ class SignalName(StrEnum):
     LABELS = "labels"
 
 
+DATA_SIGNALS = (SignalName.FUNNEL, SignalName.LABELS)
+"""The signals about the data itself: can the counts be right, and do they say something?"""
+
+
 class Change(StrEnum):
     """What is new on a day: what an alert is sent for."""
 

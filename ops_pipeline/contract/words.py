@@ -36,6 +36,13 @@ class Label(Word):
     _SHAPE = LABEL_PATTERN.strip("^$")
 
 
+class LintRule(Word):
+    """The name of one of squawk's rules, with underscores."""
+
+    __slots__ = ()
+    _SHAPE = r"[a-z][a-z0-9_]{0,79}"
+
+
 class SqlState(Word):
     """The five characters of an SQLSTATE."""
 

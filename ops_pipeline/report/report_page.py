@@ -12,7 +12,7 @@ from markupsafe import Markup
 from ops_pipeline.contract.days import ONE_DAY
 from ops_pipeline.contract.lines import LineName
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import OTHER, Outcome, Reserved, Scope, SignalName, Status, Touch
+from ops_pipeline.contract.vocabulary import DATA_SIGNALS, OTHER, Outcome, Reserved, Scope, SignalName, Status, Touch
 from ops_pipeline.contract.words import Label, SmallCell
 from ops_pipeline.health.counts import DayCounts, WindowCounts
 from ops_pipeline.health.metrics import DeliveredSegments, DeliveredTotal, Metrics, SecondTouchSummary
@@ -89,6 +89,7 @@ def report_page(reported: Reported, *, unjudged_days: int = 0) -> str:
         not_judged=[day for day in reported.days if day not in reported.verdicts],
         since=status_since(reported),
         by_reason=_signals_by_reason(verdict) if verdict else {},
+        data_signals=DATA_SIGNALS,
         signals=sorted(verdict.signals, key=lambda signal: _WORST_FIRST.index(signal.status)) if verdict else (),
         episodes=episodes(verdicts)[::-1],
         totals=_reported_totals(metrics),

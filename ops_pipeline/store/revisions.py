@@ -24,7 +24,7 @@ from alembic.util import load_python_file
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.shipped import shipped
-from ops_pipeline.contract.words import Label, RevisionId
+from ops_pipeline.contract.words import LintRule, RevisionId
 
 # The oldest server that is supported: what is safe there is safe on newer ones.
 _POSTGRES = "15.0"
@@ -170,7 +170,7 @@ def _lint(found: Sequence[Revision], upgrades: Sequence[str]) -> None:
         rules = {finding["rule_name"] for finding in findings if finding["file"] == path}
         dangerous = sorted(rule for rule in rules if rule not in _NOT_ABOUT_LOCKS and not rule.startswith(_STYLE))
         if dangerous:
-            words = tuple(Label(rule.replace("-", "_")) for rule in dangerous)
+            words = tuple(LintRule(rule.replace("-", "_")) for rule in dangerous)
             raise OpsError(Reason.DANGEROUS_LOCK, revision=revision.revision_id, rules=words)
 
 

@@ -93,6 +93,10 @@ class _Repository:
         found = ((_number(one), str(one.get("body"))) for one in self._open() if one.get("title") == title)
         return min(found, default=None)
 
+    def comments(self, number: int) -> list[str]:
+        """Return the texts of an issue's comments."""
+        return [str(one.get("body")) for one in self._pages(f"/{number}/comments?")]
+
     def open(self, title: str, body: str) -> int:
         """Open an issue and return its number."""
         return _number(self._ask("POST", "", {"title": title, "body": body}))
@@ -106,11 +110,14 @@ class _Repository:
         self._ask("PATCH", f"/{number}", {"state": "closed", "state_reason": "completed"})
 
     def _open(self) -> Iterator[dict[str, Any]]:
+        return (one for one in self._pages("?state=open&") if "pull_request" not in one)
+
+    def _pages(self, path: str) -> Iterator[dict[str, Any]]:
         for page in itertools.count(1):
-            found = self._ask("GET", f"?state=open&per_page={_PAGE}&page={page}")
-            issues = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-            yield from (one for one in issues if "pull_request" not in one)
-            if len(issues) < _PAGE:
+            answer = self._ask("GET", f"{path}per_page={_PAGE}&page={page}")
+            found = [one for one in answer if isinstance(one, dict)] if isinstance(answer, list) else []
+            yield from found
+            if len(found) < _PAGE:
                 return
 
     def _ask(self, method: str, path: str, document: object = None) -> Any:
@@ -151,23 +158,27 @@ def _number(issue: Any) -> int:
     return number
 
 
-def is_over(lines: list[Said], told: str) -> bool:
-    """Return whether a run that succeeded ends what an issue `told` of: no episode of bad days goes on."""
+def is_over(lines: list[Said]) -> bool:
+    """Return whether a run that succeeded ends what an issue tells of: no episode of bad days goes on."""
     verdicts = [line.fields for line in lines if line.name is LineName.OPS_DAILY_WATCHDOG]
     if not verdicts:
         return False
-    if any(line.name is LineName.OPS_DAILY and line.fields.get("mode") == "smoke" for line in lines):
-        return not any(_is_of_production(text) for text in told.splitlines())
+    if _is_smoke(lines):
+        return True
     return verdicts[-1].get("since") == NONE or verdicts[-1].get("change") == Change.RECOVERED
 
 
-def _is_of_production(text: str) -> bool:
-    line = Said.maybe(text)
-    if line is None:
-        return False
-    return line.fields.get("mode") == "strict" or (line.name, line.fields.get("status")) == (
-        LineName.PROD_CONFIG,
-        "fail",
+def _is_smoke(lines: list[Said]) -> bool:
+    return any(line.name is LineName.OPS_DAILY and line.fields.get("mode") == "smoke" for line in lines)
+
+
+def is_of_production(texts: list[str]) -> bool:
+    """Return whether what was told before is of a strict run, or of one that lacked part of its configuration."""
+    lines = [line for text in texts for line in map(Said.maybe, text.splitlines()) if line is not None]
+    return any(
+        line.fields.get("mode") == "strict"
+        or (line.name is LineName.PROD_CONFIG and line.fields.get("status") == "fail")
+        for line in lines
     )
 
 
@@ -189,6 +200,10 @@ def _body(result: Result, lines: list[Said]) -> str:
         "run": int(run) if run.isascii() and run.isdigit() else None,
         "lines": len(lines),
     }
+    modes = [line.fields["mode"] for line in lines if line.name is LineName.OPS_DAILY and "mode" in line.fields]
+    if modes:
+        # Kept where the line that says so is one of too many.
+        fields["mode"] = Label(str(modes[0]))
     if not lines:
         fields["reason"] = Reason.NO_LINES
     texts = [str(line) for line in lines]
@@ -228,7 +243,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
             repository.comment(number, body)
     elif number is None:
         action = _Action.NONE
-    elif is_over(lines, told):
+    elif is_over(lines) and not (_is_smoke(lines) and is_of_production([told, *repository.comments(number)])):
         action = _Action.CLOSED
         repository.comment(number, _body(result, lines))
         repository.close(number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import date
 
 import dagster as dg
 import pytest
@@ -12,7 +13,9 @@ from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import deserialize_value, serialize_value
 
 from ops_pipeline.contract.shipped import shipped
+from ops_pipeline.contract.vocabulary import Scope
 from ops_pipeline.definitions import definitions
+from ops_pipeline.health import evaluate
 
 SOURCE = "delivery_events"
 GROUPS = {"daily_counts": "counts"}
@@ -82,6 +85,12 @@ def test_the_metrics_depend_on_the_counts_alone(defs: dg.Definitions) -> None:
     assert parents.pop("daily_counts") == {dg.AssetKey(SOURCE)}
     assert parents.pop("report") == {dg.AssetKey(name) for name in ASSETS[1:]}
     assert all(keys == {dg.AssetKey("daily_counts")} for keys in parents.values())
+
+
+def test_every_signal_has_a_check(defs: dg.Definitions) -> None:
+    signals = evaluate([], date(2026, 11, 7)).signals
+    names = {signal.name if signal.touch is Scope.BOTH else f"{signal.name}_{signal.touch}" for signal in signals}
+    assert {key.name for key in defs.resolve_asset_graph().asset_check_keys} == {"watchdog", *names}
 
 
 def test_every_check_says_what_it_asks(defs: dg.Definitions) -> None:

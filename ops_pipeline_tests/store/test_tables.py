@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ops_pipeline.contract.errors import sqlstate_of
 from ops_pipeline.contract.words import is_label
+from ops_pipeline.store import results, schema
 from ops_pipeline_tests.conftest import Database
 
 EVENT = text(
@@ -76,3 +77,9 @@ def test_a_negative_count_is_refused(database: Database) -> None:
             )
         )
     assert sqlstate_of(caught.value) == "23514"
+
+
+def test_retention_reaches_every_table_of_days() -> None:
+    of_days = {table for table in schema.metadata.sorted_tables if "utc_day" in table.c}
+    # What was told stays: it is what the next alert is held against.
+    assert of_days - {schema.alerts} == set(results._OF_DAYS)

@@ -154,7 +154,7 @@ def test_an_unhealthy_check_has_severity_error_and_does_not_fail_the_run(prod: D
     assert (hold.passed, hold.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert hold.metadata["observed"].value == 0.8
     assert hold.metadata["reason"].value == "hold_rate_limit"
-    assert "held_by=" in hold.metadata["next_step"].value
+    assert "top=" in hold.metadata["next_step"].value
 
 
 def test_earlier_days_counted_with_the_day_show_as_materialised(prod: Database) -> None:

@@ -311,7 +311,9 @@ def _own_output(folder: Path) -> None:
 
 def test_what_the_project_prints_and_documents_is_clean(tmp_path: Path, lines: Lines) -> None:
     _own_output(tmp_path)
-    assert main([str(tmp_path), str(ROOT / "docs"), *map(str, ROOT.glob("*.md"))]) == 0
+    # What `make docs` leaves holds scripts of others.
+    written = [path for path in (ROOT / "docs").iterdir() if path.name != "_build"]
+    assert main([str(tmp_path), *map(str, written), *map(str, ROOT.glob("*.md"))]) == 0
     (end,) = lines()
     assert END.fullmatch(end)
 
