@@ -158,7 +158,7 @@ def test_what_does_not_compile_without_a_database_is_refused(ship: Write, direct
         ("ALTER TABLE ops.daily_counts ALTER COLUMN events TYPE numeric", "changing_column_type"),
         ("CREATE INDEX by_day ON ops.daily_counts (utc_day)", "require_concurrent_index_creation"),
         (
-            "CREATE INDEX CONCURRENTLY by_day ON ops.daily_counts (utc_day)",
+            "COMMENT ON TABLE ops.daily_counts IS 'a'; CREATE INDEX CONCURRENTLY a ON ops.daily_counts (utc_day)",
             "ban_concurrent_index_creation_in_transaction",
         ),
         ("ALTER TABLE ops.daily_counts ADD CONSTRAINT a CHECK (events < 9)", "constraint_missing_not_valid"),
