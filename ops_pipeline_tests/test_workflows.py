@@ -557,6 +557,14 @@ def test_every_target_that_a_step_makes_is_one_of_the_makefile() -> None:
     assert [target for target in made if not re.search(rf"^{re.escape(target)}:", makefile, flags=re.MULTILINE)] == []
 
 
+def test_both_actions_tell_by_the_same_command() -> None:
+    within, alone = (
+        load(ROOT / ".github" / "actions" / name / "action.yml")["runs"]["steps"] for name in ("watchdog", "issue")
+    )
+    assert within[-1]["run"] == alone[-1]["run"]
+    assert within[-1]["env"].keys() == alone[-1]["env"].keys()
+
+
 def test_one_action_has_one_pin() -> None:
     pins = {used for path in FILES for used in re.findall(r"uses: ([^$].+)", path.read_text(encoding="utf-8"))}
     assert len({used.partition("@")[0] for used in pins}) == len(pins)

@@ -32,7 +32,7 @@ class Comparison:
 
 def missing_tables(connection: Connection) -> tuple[Label, ...]:
     """Return which of our tables are not there, by name."""
-    return tuple(Label(name) for name in sorted(_TABLES.keys() - _there(connection)))
+    return _missing(_there(connection))
 
 
 def compare(connection: Connection) -> Comparison:
@@ -44,7 +44,7 @@ def compare(connection: Connection) -> Comparison:
     if EVENTS_TABLE in there and not has_default_partition(connection):
         differing[EVENTS_TABLE] += 1
     return Comparison(
-        missing=missing_tables(connection),
+        missing=_missing(there),
         differences={Label(name): differing[name] for name in sorted(_TABLES.keys() & there) if differing[name]},
     )
 
@@ -57,6 +57,10 @@ def is_identical(connection: Connection) -> bool:
 
 def _there(connection: Connection) -> set[str]:
     return set(inspect(connection).get_table_names(schema=SCHEMA))
+
+
+def _missing(there: set[str]) -> tuple[Label, ...]:
+    return tuple(Label(name) for name in sorted(_TABLES.keys() - there))
 
 
 def _alembic_differences(connection: Connection) -> Iterator[str]:

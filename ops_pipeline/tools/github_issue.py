@@ -21,6 +21,7 @@ from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Change
 from ops_pipeline.contract.words import Label
 from ops_pipeline.tools.command import Command
+from ops_pipeline.tools.github_run import SMOKE, STRICT
 
 _EPILOG = """what it does, with the issue of the repository GITHUB_REPOSITORY whose title is `<name> needs attention`:
   the run did not succeed                       opens it, or comments on it if it is open
@@ -163,20 +164,22 @@ def is_over(lines: list[Said]) -> bool:
     verdicts = [line.fields for line in lines if line.name is LineName.OPS_DAILY_WATCHDOG]
     if not verdicts:
         return False
-    if _is_smoke(lines):
+    if _mode(lines) == SMOKE:
         return True
     return verdicts[-1].get("since") == NONE or verdicts[-1].get("change") == Change.RECOVERED
 
 
-def _is_smoke(lines: list[Said]) -> bool:
-    return any(line.name is LineName.OPS_DAILY and line.fields.get("mode") == "smoke" for line in lines)
+def _mode(lines: list[Said]) -> str | None:
+    """Return how ops_daily ran, or None if it did not."""
+    said = (line.fields for line in lines if line.name is LineName.OPS_DAILY)
+    return next((str(fields["mode"]) for fields in said if "mode" in fields), None)
 
 
-def is_of_production(texts: list[str]) -> bool:
+def _is_of_production(texts: list[str]) -> bool:
     """Return whether what was told before is of a strict run, or of one that lacked part of its configuration."""
     lines = [line for text in texts for line in map(Said.maybe, text.splitlines()) if line is not None]
     return any(
-        line.fields.get("mode") == "strict"
+        line.fields.get("mode") == STRICT
         or (line.name is LineName.PROD_CONFIG and line.fields.get("status") == "fail")
         for line in lines
     )
@@ -200,10 +203,9 @@ def _body(result: Result, lines: list[Said]) -> str:
         "run": int(run) if run.isascii() and run.isdigit() else None,
         "lines": len(lines),
     }
-    modes = [line.fields["mode"] for line in lines if line.name is LineName.OPS_DAILY and "mode" in line.fields]
-    if modes:
+    if mode := _mode(lines):
         # Kept where the line that says so is one of too many.
-        fields["mode"] = Label(str(modes[0]))
+        fields["mode"] = Label(mode)
     if not lines:
         fields["reason"] = Reason.NO_LINES
     texts = [str(line) for line in lines]
@@ -243,7 +245,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
             repository.comment(number, body)
     elif number is None:
         action = _Action.NONE
-    elif is_over(lines) and not (_is_smoke(lines) and is_of_production([told, *repository.comments(number)])):
+    elif is_over(lines) and not (_mode(lines) == SMOKE and _is_of_production([told, *repository.comments(number)])):
         action = _Action.CLOSED
         repository.comment(number, _body(result, lines))
         repository.close(number)

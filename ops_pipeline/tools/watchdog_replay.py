@@ -53,14 +53,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
-    with chosen_database(arguments):
-        return _replay_and_compare(arguments, output)
-
-
-def _replay_and_compare(arguments: argparse.Namespace, output: Output) -> int:
     last = parse_day(arguments.last) if arguments.last is not None else last_complete_day()
-    oldest = max(last - (_YEAR_DAYS - 1) * ONE_DAY, environment.first_kept_day())
-    first = parse_day(arguments.first) if arguments.first is not None else oldest
+    asked = parse_day(arguments.first) if arguments.first is not None else None
+    with chosen_database(arguments):
+        return _replay_and_compare(arguments, asked, last, output)
+
+
+def _replay_and_compare(arguments: argparse.Namespace, asked: date | None, last: date, output: Output) -> int:
+    first = asked or max(last - (_YEAR_DAYS - 1) * ONE_DAY, environment.first_kept_day())
     check_askable(last, first=environment.first_kept_day())
     check_askable(first, first=environment.first_kept_day())
     if first > last:
