@@ -1,9 +1,10 @@
 """The boundary around processes that are not ours: Dagster's web server, daemon and run workers.
 
 They log and store what they catch, and print what nobody caught. So a database's error loses its text where
-SQLAlchemy raises it, and what nobody catches is one line.
+SQLAlchemy raises it, what nobody catches is one line, and the libraries that hold secrets log nothing.
 """
 
+import logging
 import sys
 import threading
 from types import TracebackType
@@ -15,9 +16,12 @@ from ops_pipeline.contract.errors import SHOWS_DETAILS, as_declared, scrub
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output
 from ops_pipeline.contract.words import Label
 
+# What they log names users, databases, hosts and addresses.
+_SILENCED = ("apprise", "psycopg", "sqlalchemy", "urllib3")
+
 
 def guard_process() -> None:
-    """Scrub the errors of every engine in this process, and print one line for what nobody catches."""
+    """Scrub the errors of every engine in this process, print one line for what nobody catches, silence libraries."""
     if SHOWS_DETAILS or event.contains(Engine, "handle_error", scrub_context):
         return
     event.listen(Engine, "handle_error", scrub_context)
@@ -25,6 +29,9 @@ def guard_process() -> None:
         sys.excepthook = _say_word
     if threading.excepthook is threading.__excepthook__:
         threading.excepthook = _say_word_of_thread
+    for name in _SILENCED:
+        # A level, since a handler could be there or come; their own loggers below inherit it.
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def scrub_context(context: ExceptionContext) -> None:

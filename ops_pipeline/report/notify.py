@@ -5,7 +5,6 @@ What is sent is made of declared words. Addresses hold secrets: nothing that a l
 
 from __future__ import annotations
 
-import logging
 import urllib.request
 from urllib.parse import urlsplit
 
@@ -28,8 +27,6 @@ def send(title: str, body: str) -> int:
     """
     import apprise
 
-    # It logs addresses.
-    logging.getLogger("apprise").disabled = True
     addresses = alert_addresses()
     notifier = apprise.Apprise()
     if not all([notifier.add(address) for address in addresses]):  # noqa: C419 - each is to be looked at

@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -109,6 +109,16 @@ _tools(
     "malformed DSN of the events", DAILY, VERIFY, OPS_EVENTS_DSN=f"postgresql://{C.role}:{C.password}@{C.host}:x/y"
 )
 _tools("the events' server refuses", DAILY, VERIFY, OPS_EVENTS_DSN=_NETWORK % ("127.0.0.1:1", ""))
+
+
+# The log that an operator may have set up, at its chattiest.
+_GUARDED = """
+import logging
+logging.basicConfig(level=logging.DEBUG)
+from ops_pipeline.orchestration.boundary import guard_process
+from ops_pipeline.store.engine import ops_engine, writing
+guard_process()
+"""
 
 
 @contextmanager
@@ -639,6 +649,63 @@ _tools("a heartbeat to no address", DAILY, OPS_HEARTBEAT_URL=f"file:///{C.enviro
 def sensors_that_fail(world: World) -> None:
     world.python("-c", _SENSORS, OPS_ALERT_URLS=_AWAY, OPS_HEARTBEAT_URL=f"http://127.0.0.1:1/{C.environment}")
     world.python("-c", _SENSORS, OPS_POSTGRES_DSN=world.dsn(password=f"{C.password}x"))
+
+
+@contextmanager
+def _answering(answer: bytes) -> Iterator[int]:
+    """Yield the port of a server that gives every caller this answer."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    with server.accept()[0] as caller:
+                        caller.recv(65536)
+                        caller.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+
+
+@scenario
+def an_address_that_answers_nonsense(world: World) -> None:
+    """The HTTP library logs the address with the headers that it cannot parse."""
+    program = f"{_GUARDED}from ops_pipeline.report.notify import send\nsend('title', 'body')"
+    with _answering(b"HTTP/1.1 200 OK\r\nno header\r\nContent-Length: 0\r\n\r\n") as port:
+        world.python("-c", program, OPS_ALERT_URLS=f"json://127.0.0.1:{port}/{C.option}")
+
+
+@scenario
+def a_pipeline_of_statements_that_fails(world: World) -> None:
+    """The driver logs, with the connection's user and database, what it ignores while it gives up."""
+    world.python(
+        "-c",
+        f"""{_GUARDED}
+with writing(ops_engine()) as connection:
+    driver = connection.connection.driver_connection
+    with driver.pipeline():
+        driver.execute("SELECT 1 / 0")
+        raise ValueError
+""",
+    )
+
+
+@scenario
+def a_connection_that_cannot_be_closed(world: World) -> None:
+    """The pool logs the connection, with its user and database."""
+    world.python(
+        "-c",
+        f"""{_GUARDED}
+engine = ops_engine()
+def fail(connection):
+    raise ValueError
+engine.dialect.do_close = fail
+engine.connect().close()
+""",
+    )
 
 
 _DAGSTER = ("-m", "dagster", "asset", "materialize", "--select=daily_counts", f"--partition={DAY}", "-m")

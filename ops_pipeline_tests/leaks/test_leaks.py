@@ -67,7 +67,7 @@ def world() -> Iterator[World]:
         found.run("db_bootstrap", "apply_migrations", "--with-dagster")
         done = found.run("ops_daily", "--mode=prod")
         assert "ops_daily_watchdog status=" in done, done
-        assert found.collect() == {}
+        assert found.collect().leaks() == {}
         yield found
 
 
@@ -79,8 +79,9 @@ def served_world(world: World) -> Iterator[World]:
 
 def _assert_no_leak(name: str, world: World, provoke: Callable[[World], object]) -> None:
     provoke(world)
-    _FOUND[name] = world.collect()
-    assert _FOUND[name] == {}
+    written = world.collect()
+    _FOUND[name] = written.leaks()
+    assert _FOUND[name] == {}, written.places()
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -121,10 +122,10 @@ def test_a_naive_project_leaks_into_every_sink_and_is_seen() -> None:
         with world.served("-f", str(world.folder / "naive.py")):
             for job in naive.JOBS:
                 assert world.launch(job, location="naive.py", tags={"ticket": C.typed}) == "FAILURE"
-            for sink, found in world.collect().items():
+            for sink, found in world.collect().leaks().items():
                 leaks.setdefault(sink, set()).update(found)
         world.python(str(world.folder / "naive.py"))
-        for sink, found in world.collect().items():
+        for sink, found in world.collect().leaks().items():
             leaks.setdefault(sink, set()).update(found)
     assert leaks.keys() >= set(SINKS) - {"ops_tables"}
     assert {"password", "role", "database", "row", "typed"} <= set().union(*leaks.values())

@@ -46,6 +46,7 @@ SINKS = (
 ROOT = Path(__file__).resolve().parent.parent.parent
 _SECONDS = 180
 _WATCH_SECONDS = 0.02
+_LINE_LENGTH = 400
 
 _RUNS = """
     query($limit: Int!) { runsOrError(limit: $limit) { __typename
@@ -92,6 +93,16 @@ class Written:
         """Return the kinds of secret that are found in each sink that has any."""
         kinds = {sink: set().union(*map(found_in, contents)) for sink, contents in self.by_sink.items() if contents}
         return {sink: found for sink, found in kinds.items() if found}
+
+    def places(self) -> str:
+        """Return the lines that hold a secret, each after its sink: where to mend."""
+        return "\n".join(
+            f"{sink}: {line[:_LINE_LENGTH].decode(errors='replace')}"
+            for sink, contents in self.by_sink.items()
+            for content in contents
+            for line in content.splitlines()
+            if found_in(line)
+        )
 
 
 class World:
@@ -327,15 +338,15 @@ class World:
 
     # Everything that it wrote
 
-    def collect(self) -> dict[str, set[str]]:
-        """Search every sink for what was written since the last call, and return what was found there."""
+    def collect(self) -> Written:
+        """Return what was written to every sink since the last call."""
         kept = Written(self.written.by_sink)
         self.written.by_sink = defaultdict(list)
         self._collect_rows(kept)
         self._collect_files(kept)
         if self.port is not None:
             self._collect_graphql(kept)
-        return kept.leaks()
+        return kept
 
     def _collect_rows(self, kept: Written) -> None:
         with psycopg.connect(self.server.dsn(CANARIES.database)) as connection:
