@@ -28,8 +28,8 @@ ui: .venv/installed ## the Dagster UI on the demo database, until Ctrl-C (PORT=3
 test: .venv/installed ## the test suite on a real PostgreSQL, in two processes
 	@$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
 
-proofs: .venv/installed ## what takes longer: the watchdog on simulated years, the search for leaks
-	@$(BIN)/python -m pytest -m slow
+proofs: .venv/installed ## what takes longer: the watchdog on simulated years, the search for leaks; in two processes
+	@$(BIN)/python -m pytest -m slow --numprocesses=2 --dist=loadfile
 
 rehearsal: .venv/installed ## the runbook's golden path on two throwaway servers: bootstrap, backup, restore, the same lines
 	@$(BIN)/python -W ignore -m ops_pipeline_tests.rehearsal

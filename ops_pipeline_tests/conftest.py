@@ -36,6 +36,16 @@ REVISIONS = [revision.revision_id for revision in revisions()]
 
 Lines = Callable[[], list[str]]
 
+PRINTED = "printed"
+"""The property of a test whose text is printed at the end, from whichever process it ran in."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in itertools.chain.from_iterable(terminalreporter.stats.values()):
+        for name, printed in getattr(report, "user_properties", ()):
+            if name == PRINTED and report.when == "call":
+                terminalreporter.write_line(printed)
+
 
 @dataclass(frozen=True)
 class Database:

@@ -16,6 +16,7 @@ import pytest
 
 from ops_pipeline.contract.shipped import shipped
 from ops_pipeline.store.embedded import embedded_server
+from ops_pipeline_tests.conftest import PRINTED
 from ops_pipeline_tests.leaks import naive
 from ops_pipeline_tests.leaks.canaries import CANARIES, EMAIL, FREE_TEXT, found_in
 from ops_pipeline_tests.leaks.scenarios import SCENARIOS, SERVED, VIEW
@@ -94,17 +95,17 @@ def test_no_fault_in_the_web_server_or_the_daemon_writes_a_secret_anywhere(name:
     _assert_no_leak(name, served_world, SERVED[name])
 
 
-def test_the_table_says_leaks_none(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_says_leaks_none(world: World, record_property: Callable[[str, object], None]) -> None:
     """Comes last: a scenario that did not run is no proof."""
     width = max(map(len, _FOUND), default=0)
-    with capsys.disabled():
-        print(f"\n{'':{width}} {' '.join(SINKS)}")
-        for name, found in _FOUND.items():
-            cells = (",".join(sorted(found.get(sink, ()))) or "-" for sink in SINKS)
-            print(
-                f"{name:{width}} {' '.join(f'{cell:{len(sink)}}' for cell, sink in zip(cells, SINKS, strict=True))}"
-            )
-        print(f"leaks {sum(map(bool, _FOUND.values()))} of {len(_FOUND)}")
+    table = [f"{'':{width}} {' '.join(SINKS)}"]
+    for name, found in _FOUND.items():
+        cells = (",".join(sorted(found.get(sink, ()))) or "-" for sink in SINKS)
+        table.append(
+            f"{name:{width}} {' '.join(f'{cell:{len(sink)}}' for cell, sink in zip(cells, SINKS, strict=True))}"
+        )
+    table.append(f"leaks {sum(map(bool, _FOUND.values()))} of {len(_FOUND)}")
+    record_property(PRINTED, "\n".join(table))
     if len(_FOUND) < len(SCENARIOS) + len(SERVED):
         pytest.skip("only some scenarios were asked for")
     assert len(_FOUND) >= 80
