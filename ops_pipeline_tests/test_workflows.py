@@ -154,7 +154,7 @@ def test_a_database_that_is_down_is_red_and_told_without_its_address(start: Star
     run = start(secrets={"OPS_POSTGRES_DSN": NOBODY, "DAGSTER_POSTGRES_DSN": NOBODY})
     assert run.start("ops_daily.yml") == "failure"
     (issue,) = issues.open_ones()
-    assert "reason=db_connect_failed cause=refused" in issue["body"]
+    assert "reason=db_connect_failed cause=refused dsn=OPS_POSTGRES_DSN" in issue["body"]
     assert "ops_ci_normalize status=fail reason=exit_1" in issue["body"]
     assert _names(run) == ["ops_daily.log"]
     assert "127.0.0.1" not in run.log + run.summary + issues.texts()

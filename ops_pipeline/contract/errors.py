@@ -64,6 +64,8 @@ _CAUSES = (
 
 _CAUSE = "ops_cause"
 """The attribute in which a scrubbed error keeps its cause."""
+_DSN = "ops_dsn"
+"""The attribute in which a driver's error keeps the name of the variable that holds the DSN."""
 
 
 class OpsError(Exception):
@@ -122,7 +124,15 @@ def as_declared(error: BaseException) -> OpsError:
     if isinstance(error, OpsError):
         return OpsError(error.reason, **error.fields)
     reason = reason_of(error)
-    return OpsError(reason, **({"cause": cause_of(error)} if reason is Reason.DB_CONNECT_FAILED else {}))
+    if reason is not Reason.DB_CONNECT_FAILED:
+        return OpsError(reason)
+    name = getattr(getattr(error, "orig", error), _DSN, None)
+    return OpsError(reason, cause=cause_of(error), **({"dsn": name} if name else {}))
+
+
+def keep_name(error: BaseException, name: str) -> None:
+    """Keep with a driver's error the name of the variable that holds the DSN: lines say which database it was."""
+    setattr(error, _DSN, name)
 
 
 def cause_of(error: BaseException) -> Cause:

@@ -210,7 +210,7 @@ class Reason(StrEnum):
     # The database.
     DB_CONNECT_FAILED = (
         "db_connect_failed",
-        "The database did not accept a connection; cause= says at which step.",
+        "The database did not accept a connection; dsn= says which one, cause= at which step.",
         "Look where cause= points: docs/reference/lines.md has the list.",
     )
     DB_CONNECTION_LOST = (

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import URL, Connection, Engine, create_engine, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.pool import NullPool
 
 from ops_pipeline.contract.environment import Name, is_plausible_dsn, required_value, value
-from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.errors import OpsError, keep_name
 from ops_pipeline.contract.reasons import Reason
 
 CONNECT_TIMEOUT_SECONDS = 10
@@ -55,12 +55,14 @@ def engine_for(name: Name, dsn: str, *, connect_seconds: int = CONNECT_TIMEOUT_S
         "application_name": "ops_pipeline",
         **parse_dsn(name, dsn),
     }
-    return create_engine(
+    engine = create_engine(
         "postgresql+psycopg://",
         creator=lambda: psycopg.connect(**parameters),  # type: ignore[arg-type]
         poolclass=NullPool,
         hide_parameters=True,
     )
+    event.listen(engine, "handle_error", lambda context: keep_name(context.original_exception, name))
+    return engine
 
 
 def engine_of(name: Name, *, connect_seconds: int = CONNECT_TIMEOUT_SECONDS) -> Engine:

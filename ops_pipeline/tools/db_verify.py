@@ -18,7 +18,7 @@ _EPILOG = """lines:
   db_verify status=not_configured reason=missing_dsn
   db_verify status=fail reason=<token>
   db_verify status=fail reason=db_connect_failed
-      cause=refused | dns | auth | tls | timeout | database_missing | other     (one line)
+      cause=refused | dns | auth | tls | timeout | database_missing | other dsn=<NAME>     (one line)
 
 exit codes:
   0  the databases are as they should be, or none is configured (safe in CI)

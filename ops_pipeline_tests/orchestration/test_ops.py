@@ -63,7 +63,9 @@ def test_a_failed_bootstrap_says_what_the_tool_says_and_nothing_of_the_dsn(
 ) -> None:
     monkeypatch.setenv("OPS_POSTGRES_DSN", "postgresql://ops:s3cr3t@127.0.0.1:1/ops")
     apply = {"mode": "apply_migrations"}
-    failed = "db_bootstrap status=fail mode=apply_migrations reason=db_connect_failed cause=refused"
+    failed = (
+        "db_bootstrap status=fail mode=apply_migrations reason=db_connect_failed cause=refused dsn=OPS_POSTGRES_DSN"
+    )
     assert jobs.run("db_bootstrap", apply) == (False, [failed])
     (run,) = jobs.instance.get_runs()
     stored = "".join(entry.to_json() for entry in jobs.instance.all_logs(run.run_id))
@@ -76,7 +78,7 @@ def test_prod_verify_connects_nowhere_unless_it_is_told_to(jobs: Jobs, monkeypat
     config = "prod_verify step=config status=ok required=2"
     plan = f"prod_verify step=plan status=ok migrations={len(REVISIONS)}"
     assert jobs.run("prod_verify") == (True, [config, plan])
-    failed = "prod_verify status=fail step=database reason=db_connect_failed cause=refused"
+    failed = "prod_verify status=fail step=database reason=db_connect_failed cause=refused dsn=OPS_POSTGRES_DSN"
     assert jobs.run("prod_verify", {"mode": "verify"}) == (False, [config, plan, failed])
 
 

@@ -385,7 +385,7 @@ def test_a_role_or_a_database_that_is_not_there_has_a_cause_of_its_own(
     server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, role: str, name: str, cause: Cause
 ) -> None:
     monkeypatch.setenv("OPS_POSTGRES_DSN", server.dsn(name, role))
-    _refused(verify_deployment, Reason.DB_CONNECT_FAILED, cause=cause)
+    _refused(verify_deployment, Reason.DB_CONNECT_FAILED, cause=cause, dsn=Name.OPS_POSTGRES_DSN)
 
 
 @contextmanager
@@ -429,7 +429,7 @@ def test_a_wrong_password_is_called_one(database: Database, monkeypatch: pytest.
     with _role(database, *grants) as dsn, _asks_for_a_password(database, dsn):
         for password in (":s3cr3t", ""):
             monkeypatch.setenv("OPS_POSTGRES_DSN", dsn.replace("somebody@", f"somebody{password}@"))
-            _refused(verify_deployment, Reason.DB_CONNECT_FAILED, cause=Cause.AUTH)
+            _refused(verify_deployment, Reason.DB_CONNECT_FAILED, cause=Cause.AUTH, dsn=Name.OPS_POSTGRES_DSN)
         monkeypatch.setenv("OPS_POSTGRES_DSN", dsn.replace("somebody@", "somebody:right@"))
         assert verify_deployment().ops.tables == len(metadata.tables)
 
@@ -437,13 +437,25 @@ def test_a_wrong_password_is_called_one(database: Database, monkeypatch: pytest.
 def test_a_server_without_tls_where_tls_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     with _answering(b"N") as dsn:
         monkeypatch.setenv("OPS_POSTGRES_DSN", f"{dsn}?sslmode=require")
-        _refused(verify_deployment, Reason.DB_CONNECT_FAILED, cause=Cause.TLS)
+        _refused(verify_deployment, Reason.DB_CONNECT_FAILED, cause=Cause.TLS, dsn=Name.OPS_POSTGRES_DSN)
 
 
 def test_a_server_that_accepts_and_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     with _answering(None) as dsn:
         monkeypatch.setenv("OPS_POSTGRES_DSN", dsn)
-        _refused(lambda: verify_deployment(limit_seconds=2.5), Reason.DB_CONNECT_FAILED, cause=Cause.TIMEOUT)
+        _refused(
+            lambda: verify_deployment(limit_seconds=2.5),
+            Reason.DB_CONNECT_FAILED,
+            cause=Cause.TIMEOUT,
+            dsn=Name.OPS_POSTGRES_DSN,
+        )
+
+
+def test_of_two_databases_it_says_which_one_is_out_of_reach(
+    verified: Callable[[], Deployment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPS_EVENTS_DSN", "postgresql://ops:s3cr3t@127.0.0.1:1/events")
+    _refused(verified, Reason.DB_CONNECT_FAILED, cause=Cause.REFUSED, dsn=Name.OPS_EVENTS_DSN)
 
 
 def test_a_lock_that_somebody_holds_does_not_hold_it_up(

@@ -144,8 +144,11 @@ def test_a_database_that_is_behind_says_how_far(configured: Database, run: Run) 
 @pytest.mark.parametrize(
     ("dsn", "fields"),
     [
-        ("postgresql://ops:s3cr3t@127.0.0.1:1/ops", "reason=db_connect_failed cause=refused"),
-        ("postgresql://ops:s3cr3t@no-such-host.invalid/ops", "reason=db_connect_failed cause=dns"),
+        ("postgresql://ops:s3cr3t@127.0.0.1:1/ops", "reason=db_connect_failed cause=refused dsn=OPS_POSTGRES_DSN"),
+        (
+            "postgresql://ops:s3cr3t@no-such-host.invalid/ops",
+            "reason=db_connect_failed cause=dns dsn=OPS_POSTGRES_DSN",
+        ),
         ("'postgresql://ops:s3cr3t@db/ops'", "reason=invalid_env invalid=OPS_POSTGRES_DSN"),
     ],
 )
@@ -278,7 +281,7 @@ def test_a_server_that_accepts_and_never_answers_is_given_up(run: Run, monkeypat
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         monkeypatch.setenv("OPS_POSTGRES_DSN", f"postgresql://ops:s3cr3t@127.0.0.1:{silent.getsockname()[1]}/ops")
         assert run(db_verify.main, "--timeout=1") == (1, "db_verify status=fail reason=db_timeout")
-        timed_out = "reason=db_connect_failed cause=timeout"
+        timed_out = "reason=db_connect_failed cause=timeout dsn=OPS_POSTGRES_DSN"
         assert run(db_verify.main, "--timeout=4") == (1, f"db_verify status=fail {timed_out}")
         monkeypatch.setenv("OPS_POSTGRES_DSN", f"{os.environ['OPS_POSTGRES_DSN']}?connect_timeout=2")
         failed = f"db_bootstrap status=fail mode=apply_migrations {timed_out}"

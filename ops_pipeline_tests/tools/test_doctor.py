@@ -128,7 +128,7 @@ def test_a_database_that_cannot_be_reached_is_no_traceback_and_shows_no_secret(
         monkeypatch.setenv(name, "postgresql://ops:s3cr3t@127.0.0.1:1/ops")
     assert main([]) == 1
     printed = lines()
-    assert printed[-1] == "doctor status=fail reason=db_connect_failed cause=refused"
+    assert printed[-1] == "doctor status=fail reason=db_connect_failed cause=refused dsn=OPS_POSTGRES_DSN"
     assert "doctor_dagster status=fail reason=dagster_storage_unavailable cause=refused" in printed
     assert not any(secret in line for line in printed for secret in ("s3cr3t", "127.0.0.1"))
 

@@ -233,7 +233,9 @@ def test_a_database_that_does_not_answer_has_a_reason(
 ) -> None:
     monkeypatch.setenv("OPS_POSTGRES_DSN", "postgresql://ops:s3cr3t@127.0.0.1:1/ops")
     assert main(ARGUMENTS) == 1
-    assert lines()[-1] == "ops_daily status=fail mode=strict reason=db_connect_failed cause=refused"
+    assert (
+        lines()[-1] == "ops_daily status=fail mode=strict reason=db_connect_failed cause=refused dsn=OPS_POSTGRES_DSN"
+    )
 
 
 def test_an_events_relation_that_is_not_there_has_a_reason(

@@ -23,7 +23,7 @@ def test_a_dry_run_connects_nowhere(lines: Lines, monkeypatch: pytest.MonkeyPatc
     assert main(["--mode=dry_run"]) == 0
     assert lines() == [CONFIG, PLAN, "prod_verify status=ok mode=dry_run"]
     assert main(["--mode=verify"]) == 1
-    failed = "step=database {}reason=db_connect_failed cause=refused"
+    failed = "step=database {}reason=db_connect_failed cause=refused dsn=OPS_POSTGRES_DSN"
     assert lines() == [
         CONFIG,
         PLAN,

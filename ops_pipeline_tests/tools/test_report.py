@@ -463,7 +463,7 @@ def test_without_out_database_or_tables_there_is_no_page(
         "usage",
         "missing_env missing=OPS_POSTGRES_DSN",
         "missing_tables",
-        "db_connect_failed cause=refused",
+        "db_connect_failed cause=refused dsn=OPS_POSTGRES_DSN",
     ]
     assert not out.exists()
 
