@@ -321,6 +321,14 @@ def _one_thing_after_the_other_is_broken(world: World) -> str:
     return printed
 
 
+@provokes(Reason.UNKNOWN_REASON)
+def _a_newer_version_wrote_the_verdict(world: World) -> str:
+    world.configure()
+    world.run("ops_daily", "--mode=prod")
+    world.execute("UPDATE ops.verdicts SET reason = 'of_tomorrow'")
+    return world.run("metrics", "--out=ops.prom")
+
+
 # Revisions
 
 _REVISION = """

@@ -268,6 +268,11 @@ class Reason(StrEnum):
         "The database is at a revision that this version does not know.",
         "Use the version of ops_pipeline that made it, or a newer one.",
     )
+    UNKNOWN_REASON = (
+        "unknown_reason",
+        "A stored verdict or alert has a reason that this version does not know: a newer version wrote it.",
+        "Use the version that wrote it; to go back to this one, let that one downgrade the database first.",
+    )
     DRIFT = (
         "drift",
         "A column, type, constraint or index differs from what the revisions made; tables= says where.",
@@ -618,11 +623,6 @@ class Reason(StrEnum):
         "Something happened that has no word yet: a defect.",
         "Report it with the version; OPS_DEBUG=1 shows the details on your own terminal.",
     )
-
-
-def reason_named(code: str) -> Reason:
-    """Return the reason whose code is `code`. Raises StopIteration for no such code."""
-    return next(reason for reason in Reason if reason.value == code)
 
 
 class Cause(StrEnum):

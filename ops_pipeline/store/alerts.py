@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, insert, select, text
 
-from ops_pipeline.contract.reasons import reason_named
 from ops_pipeline.contract.vocabulary import AlertKind
 from ops_pipeline.health.alerts import Alert
 from ops_pipeline.health.verdict import WORST_FIRST
+from ops_pipeline.store.results import stored_reason
 from ops_pipeline.store.schema import alerts
 
 _LOCK_KEY = 0x6F70735F616C7274
@@ -22,7 +22,10 @@ def lock_alerts(connection: Connection) -> None:
 
 
 def last_told(connection: Connection) -> Alert | None:
-    """Return the last alert about an episode, with the worst reason that was told of it; None: there was none."""
+    """Return the last alert about an episode, with the worst reason that was told of it; None: there was none.
+
+    Raises OpsError `unknown_reason` where a newer version told it.
+    """
     rows = connection.execute(
         select(alerts)
         .where(alerts.c.kind.in_(_OF_EPISODES))
@@ -31,7 +34,7 @@ def last_told(connection: Connection) -> Alert | None:
     told: list[Alert] = []
     for row in rows:
         told.append(
-            Alert(kind=AlertKind(row.kind), day=row.utc_day, reason=reason_named(row.reason), since=row.since)
+            Alert(kind=AlertKind(row.kind), day=row.utc_day, reason=stored_reason(row.reason), since=row.since)
         )
         if told[-1].kind is not AlertKind.WORSENED:
             break

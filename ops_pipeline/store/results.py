@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Row, Table, delete, func, insert, select, union
 
 from ops_pipeline.contract.config import Privacy
-from ops_pipeline.contract.reasons import reason_named
+from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Change, Outcome, Scope, SignalName, Status, Touch
 from ops_pipeline.health.metrics import (
     DeliveredSegments,
@@ -171,12 +172,15 @@ def read_metrics(connection: Connection, day: date) -> Metrics | None:
 
 
 def read_verdict(connection: Connection, day: date) -> Verdict | None:
-    """Return the verdict stored for `day`, or None where there is none."""
+    """Return the verdict stored for `day`, or None where there is none. Raises as `read_verdicts` does."""
     return next(iter(read_verdicts(connection, day, day)), None)
 
 
 def read_verdicts(connection: Connection, first: date, last: date) -> list[Verdict]:
-    """Return the stored verdicts of the days from `first` to `last` that have one, oldest first."""
+    """Return the stored verdicts of the days from `first` to `last` that have one, oldest first.
+
+    Raises OpsError `unknown_reason` for what a newer version wrote.
+    """
     rows = connection.execute(
         select(verdicts)
         .where(verdicts.c.utc_day.between(first, last))
@@ -205,6 +209,14 @@ def last_judged_day(connection: Connection) -> date | None:
     return found
 
 
+def stored_reason(code: str) -> Reason:
+    """Return the reason of a stored verdict or alert. Raises OpsError `unknown_reason` for one of a newer version."""
+    found = next((reason for reason in Reason if reason.value == code), None)
+    if found is None:
+        raise OpsError(Reason.UNKNOWN_REASON)
+    return found
+
+
 def _verdict(day: date, rows: Sequence[Row[Any]]) -> Verdict:
     whole, *signals = rows
     return Verdict(
@@ -213,13 +225,13 @@ def _verdict(day: date, rows: Sequence[Row[Any]]) -> Verdict:
         was=None if whole.was is None else Status(whole.was),
         as_of=day,
         status=Status(whole.status),
-        reason=reason_named(whole.reason),
+        reason=stored_reason(whole.reason),
         signals=tuple(
             Signal(
                 touch=Scope(row.touch),
                 name=SignalName(row.signal),
                 status=Status(row.status),
-                reason=reason_named(row.reason),
+                reason=stored_reason(row.reason),
                 window_days=row.window_days,
                 n=row.n,
                 x=row.x,
