@@ -33,6 +33,7 @@ DAY = last_complete_day()
 ELSEWHERE = {
     Reason.UI_STOPPED: "Takes a web server and a daemon: test_the_ui_ends_when_a_part_of_it_ends",
     Reason.SCHEDULE_STOPPED: "Takes a click in the UI: test_a_silent_daemon_and_a_schedule_that_is_off_are_named",
+    Reason.CODE_SERVER_SILENT: "Takes a daemon: test_a_code_server_that_does_not_answer_a_living_daemon_is_named",
     Reason.RUN_FAILED: "Is told, not printed: test_a_run_that_failed_is_told_once_and_one_that_is_tried_again_is_not",
     Reason.SELFTEST_FAILED: "No way is known: test_an_alarm_that_does_not_ring_is_called_one",
     Reason.OUTSIDE_TEXT: "Takes a form of the UI: test_text_of_others_is_not_stored",

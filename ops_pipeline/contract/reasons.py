@@ -378,6 +378,11 @@ class Reason(StrEnum):
         "No Dagster daemon has given a sign of life for five minutes, so nothing runs by schedule.",
         "Start dagster-daemon; where ops_daily runs from cron or CI instead, there is none to start.",
     )
+    CODE_SERVER_SILENT = (
+        "code_server_silent",
+        "The daemon lives and the code server does not answer it, so that nothing is started and nobody is told.",
+        "Restart the code server; its log says why it does not answer.",
+    )
     SCHEDULE_STOPPED = (
         "schedule_stopped",
         "Somebody has switched the schedule off.",

@@ -1,4 +1,4 @@
-"""Is somebody there to run the schedule? What Dagster's storage says of daemon and schedule; changes nothing."""
+"""Is somebody there to run the schedule? What Dagster's storage says of daemon, schedule and code server."""
 
 import time
 from dataclasses import dataclass
@@ -6,13 +6,16 @@ from enum import StrEnum
 
 import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.scheduler.instigation import InstigatorStatus
+from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, InstigatorTick
 
 from ops_pipeline.orchestration.instance import configured_instance
 from ops_pipeline.orchestration.jobs import ops_daily_schedule
+from ops_pipeline.orchestration.sensors import alerts, heartbeat
 
 # Dagster's daemons write a heartbeat every 30 seconds; its own UI calls one dead after half an hour.
 _ALIVE_SECONDS = 300
+_SENSORS = frozenset({alerts.name, heartbeat.name})
 
 
 class Daemon(StrEnum):
@@ -31,6 +34,15 @@ class Switch(StrEnum):
     UNKNOWN = "unknown"
 
 
+class CodeServer(StrEnum):
+    """Whether the code server answers the daemon, which asks it for the sensors; `unknown` where they are off."""
+
+    ANSWERING = "answering"
+    SILENT = "silent"
+    NEVER = "never"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class Scheduler:
     """What Dagster's storage says."""
@@ -40,9 +52,10 @@ class Scheduler:
     schedule: Switch
     tick_age_hours: int | None
     """Whole hours since the schedule last asked for a run."""
+    code_server: CodeServer
 
 
-NOBODY = Scheduler(Daemon.NEVER, None, Switch.UNKNOWN, None)
+NOBODY = Scheduler(Daemon.NEVER, None, Switch.UNKNOWN, None, CodeServer.NEVER)
 """What there is to say before Dagster has stored anything."""
 
 
@@ -51,25 +64,56 @@ def read_scheduler() -> Scheduler:
     with configured_instance() as instance:
         age = _heartbeat_age(instance)
         switch, tick_age = _schedule(instance)
+        code_server = _code_server(instance)
     daemon = Daemon.NEVER if age is None else Daemon.ALIVE if age <= _ALIVE_SECONDS else Daemon.SILENT
     return Scheduler(
         daemon=daemon,
         heartbeat_age_seconds=None if age is None else int(age),
         schedule=switch,
         tick_age_hours=None if tick_age is None else int(tick_age // 3600),
+        code_server=code_server,
     )
 
 
 def _heartbeat_age(instance: dg.DagsterInstance) -> float | None:
     newest = max((heartbeat.timestamp for heartbeat in instance.get_daemon_heartbeats().values()), default=None)
-    return None if newest is None else max(0.0, time.time() - newest)
+    return None if newest is None else _age(newest)
 
 
 def _schedule(instance: dg.DagsterInstance) -> tuple[Switch, float | None]:
     for state in instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE):
         if state.instigator_name == ops_daily_schedule.name:
-            ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
-            tick_age = max(0.0, time.time() - ticks[0].timestamp) if ticks else None
+            tick = _newest_tick(instance, state)
+            tick_age = None if tick is None else _age(tick.timestamp)
             is_stopped = state.status is InstigatorStatus.STOPPED
             return Switch.STOPPED if is_stopped else Switch.RUNNING, tick_age
     return Switch.UNKNOWN, None
+
+
+def _code_server(instance: dg.DagsterInstance) -> CodeServer:
+    sensors = [
+        state
+        for state in instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
+        if state.instigator_name in _SENSORS
+    ]
+    are_off = sensors and all(state.status is InstigatorStatus.STOPPED for state in sensors)
+    ticks = [tick for state in sensors if (tick := _newest_tick(instance, state))]
+    if are_off:
+        return CodeServer.UNKNOWN
+    if not ticks:
+        return CodeServer.NEVER
+    return CodeServer.ANSWERING if any(map(_is_answer, ticks)) else CodeServer.SILENT
+
+
+def _is_answer(tick: InstigatorTick) -> bool:
+    # A tick that failed otherwise failed in the code server.
+    is_unreached = tick.error is not None and tick.error.cls_name == DagsterUserCodeUnreachableError.__name__
+    return not is_unreached and _age(tick.timestamp) <= _ALIVE_SECONDS
+
+
+def _newest_tick(instance: dg.DagsterInstance, state: InstigatorState) -> InstigatorTick | None:
+    return next(iter(instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)), None)
+
+
+def _age(timestamp: float) -> float:
+    return max(0.0, time.time() - timestamp)

@@ -26,7 +26,7 @@ _EPILOG = """lines (each is one line):
   doctor_days status=ok days=<band> events=<band> first_day=<day> last_day=<day> verdict_day=<day> verdict=<status>
       last_healthy_day=<day>
   doctor_dagster status=ok daemon=alive | silent | never heartbeat_age_seconds=<n>
-      schedule=running | stopped | unknown tick_age_hours=<n>
+      schedule=running | stopped | unknown tick_age_hours=<n> code_server=answering | silent | never | unknown
   any of the last three: status=fail reason=<token>
   doctor status=ok warnings=<token,...>
   doctor status=fail reason=<token>
@@ -145,7 +145,7 @@ def _days(seconds: float) -> Part:
 
 def _dagster(_seconds: float) -> Part:
     from ops_pipeline.events.verify import dagster_storage_exists
-    from ops_pipeline.orchestration.scheduler import NOBODY, Daemon, Switch, read_scheduler
+    from ops_pipeline.orchestration.scheduler import NOBODY, CodeServer, Daemon, Switch, read_scheduler
 
     found = read_scheduler() if dagster_storage_exists() else NOBODY
     line = Line(
@@ -155,10 +155,13 @@ def _dagster(_seconds: float) -> Part:
         heartbeat_age_seconds=found.heartbeat_age_seconds,
         schedule=found.schedule,
         tick_age_hours=found.tick_age_hours,
+        code_server=found.code_server,
     )
     warnings = []
     if found.daemon is not Daemon.ALIVE:
         warnings.append(Reason.DAEMON_SILENT)
+    elif found.code_server in (CodeServer.SILENT, CodeServer.NEVER):
+        warnings.append(Reason.CODE_SERVER_SILENT)
     if found.schedule is Switch.STOPPED:
         warnings.append(Reason.SCHEDULE_STOPPED)
     return line, tuple(warnings)

@@ -320,6 +320,7 @@ def the_server_is_killed(world: World) -> None:
         backend = connection.connection.driver_connection.info.backend_pid  # type: ignore[union-attr]
         os.kill(backend, signal.SIGKILL)
         world.end(process)
+    world.wait_for_server()
 
 
 def _signalled(number: signal.Signals) -> None:

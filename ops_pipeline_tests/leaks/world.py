@@ -234,6 +234,16 @@ class World:
                 connection.execute(text("SELECT pg_sleep(0.02)"))
         raise AssertionError("nobody waits")
 
+    def wait_for_server(self) -> None:
+        """Wait until the server, which was killed, has recovered."""
+        deadline = time.monotonic() + _SECONDS
+        while time.monotonic() < deadline:
+            with suppress(psycopg.OperationalError):
+                psycopg.connect(self.server.dsn("postgres")).close()
+                return
+            time.sleep(0.1)
+        raise AssertionError("the server does not come back")
+
     @contextmanager
     def holding(self, statement: str) -> Iterator[None]:
         """Hold what `statement` locks."""

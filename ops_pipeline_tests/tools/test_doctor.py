@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from dagster._core.definitions.run_request import InstigatorType
@@ -13,8 +14,17 @@ from dagster._core.remote_origin import (
     RemoteInstigatorOrigin,
     RemoteRepositoryOrigin,
 )
-from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, ScheduleInstigatorData
+from dagster._core.scheduler.instigation import (
+    InstigatorData,
+    InstigatorState,
+    InstigatorStatus,
+    ScheduleInstigatorData,
+    SensorInstigatorData,
+    TickData,
+    TickStatus,
+)
 from dagster._daemon.types import DaemonHeartbeat
+from dagster._utils.error import SerializableErrorInfo
 from sqlalchemy import text
 
 from ops_pipeline.contract.days import last_complete_day
@@ -36,6 +46,33 @@ def _beat(age_seconds: float) -> None:
         instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - age_seconds, "SCHEDULER", "id", None))
 
 
+def _state(name: str, status: InstigatorStatus, data: InstigatorData) -> InstigatorState:
+    location = GrpcServerCodeLocationOrigin("localhost", 1, None, "ops_pipeline")
+    origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "__repository__"), name)
+    kind = InstigatorType.SCHEDULE if isinstance(data, ScheduleInstigatorData) else InstigatorType.SENSOR
+    return InstigatorState(origin, kind, status, data)
+
+
+def _tick(
+    sensor: str, age_seconds: float, error: str | None = None, status: InstigatorStatus = InstigatorStatus.RUNNING
+) -> None:
+    state = _state(sensor, status, SensorInstigatorData())
+    with configured_instance() as instance:
+        if not any(found.instigator_name == sensor for found in instance.all_instigator_state()):
+            instance.add_instigator_state(state)
+        instance.create_tick(
+            TickData(
+                state.instigator_origin_id,
+                sensor,
+                InstigatorType.SENSOR,
+                TickStatus.FAILURE if error else TickStatus.SKIPPED,
+                time.time() - age_seconds,
+                selector_id=state.selector_id,
+                error=SerializableErrorInfo("", [], error) if error else None,
+            )
+        )
+
+
 def test_without_a_database_it_says_versions_and_names(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPS_FIRST_DAY", "nonsense")
     assert main([]) == 0
@@ -51,6 +88,7 @@ def test_of_a_day_that_was_run_it_says_how_it_went(prod: Database, lines: Lines)
     healthy_traffic(prod)
     assert ops_daily.main(["--mode=prod"]) == 0
     _beat(1)
+    _tick("heartbeat", 1)
     lines()
     assert main([]) == 0
     found = _by_name(lines())
@@ -66,7 +104,8 @@ def test_of_a_day_that_was_run_it_says_how_it_went(prod: Database, lines: Lines)
         f" last_healthy_day={DAY}"
     )
     assert re.fullmatch(
-        r"status=ok daemon=alive heartbeat_age_seconds=[0-9] schedule=unknown tick_age_hours=none",
+        r"status=ok daemon=alive heartbeat_age_seconds=[0-9] schedule=unknown tick_age_hours=none"
+        " code_server=answering",
         found["doctor_dagster"],
     )
     # The tests' role is a superuser.
@@ -84,22 +123,47 @@ def test_what_nobody_has_run_for_days_is_overdue(prod: Database, lines: Lines) -
 
 def test_a_silent_daemon_and_a_schedule_that_is_off_are_named(prod: Database, lines: Lines) -> None:
     _beat(3600)
-    origin = RemoteInstigatorOrigin(
-        RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin("localhost", 1, None, "ops_pipeline"), "__repository__"),
-        "ops_daily_schedule",
-    )
-    state = InstigatorState(
-        origin, InstigatorType.SCHEDULE, InstigatorStatus.STOPPED, ScheduleInstigatorData("0 3 * * *", None)
-    )
+    state = _state("ops_daily_schedule", InstigatorStatus.STOPPED, ScheduleInstigatorData("0 3 * * *", None))
     with configured_instance() as instance:
         instance.add_instigator_state(state)
     assert main([]) == 0
     found = _by_name(lines())
     assert re.fullmatch(
-        r"status=ok daemon=silent heartbeat_age_seconds=36[0-9]{2} schedule=stopped tick_age_hours=none",
+        r"status=ok daemon=silent heartbeat_age_seconds=36[0-9]{2} schedule=stopped tick_age_hours=none"
+        " code_server=never",
         found["doctor_dagster"],
     )
     assert found["doctor"].endswith("day_overdue,daemon_silent,schedule_stopped")
+
+
+UNREACHED = "DagsterUserCodeUnreachableError"
+
+
+@pytest.mark.parametrize(
+    ("ticks", "said"),
+    [
+        ([], "never"),
+        ([("heartbeat", 4000)], "silent"),
+        ([("heartbeat", 4000), ("alerts", 10)], "answering"),
+        # It stopped between two questions, and the daemon could still ask.
+        ([("heartbeat", 70), ("heartbeat", 10, UNREACHED), ("alerts", 10, UNREACHED)], "silent"),
+        # The sensor failed: somebody ran it.
+        ([("alerts", 10, "OpsError")], "answering"),
+        ([("alerts", 4000, None, InstigatorStatus.STOPPED)], "unknown"),
+        ([("somebody_elses", 10)], "never"),
+    ],
+    ids=["never", "silent", "one_answers", "unreached", "failed", "switched_off", "somebody_elses"],
+)
+def test_a_code_server_that_does_not_answer_a_living_daemon_is_named(
+    prod: Database, lines: Lines, ticks: list[tuple[Any, ...]], said: str
+) -> None:
+    _beat(1)
+    for tick in ticks:
+        _tick(*tick)
+    assert main([]) == 0
+    found = _by_name(lines())
+    assert found["doctor_dagster"].endswith(f" code_server={said}")
+    assert ("code_server_silent" in found["doctor"]) == (said in {"silent", "never"})
 
 
 @pytest.mark.parametrize(
