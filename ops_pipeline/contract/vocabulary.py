@@ -59,6 +59,13 @@ class Status(StrEnum):
     UNHEALTHY = "unhealthy"
 
 
+class RunMode(StrEnum):
+    """What ops_daily ran on: strictly on the configured databases, or for a smoke test on sample traffic."""
+
+    STRICT = "strict"
+    SMOKE = "smoke"
+
+
 class SignalName(StrEnum):
     """What is watched."""
 

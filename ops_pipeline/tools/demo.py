@@ -8,11 +8,12 @@ from pathlib import Path
 
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.vocabulary import RunMode
 from ops_pipeline.contract.words import Label
 from ops_pipeline.tools import db_bootstrap, db_verify
 from ops_pipeline.tools.command import Command
 from ops_pipeline.tools.events import import_one, sample_line
-from ops_pipeline.tools.ops_daily import SMOKE, run_day
+from ops_pipeline.tools.ops_daily import run_day
 
 _EPILOG = """what it does:
   starts the embedded PostgreSQL, bootstraps and verifies it, imports ninety days of sample traffic, runs ops_daily
@@ -54,7 +55,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         path, sample = write_demo_sample(demo)
         output.say(sample_line(sample))
         import_one(ops_engine(), path, sample_rules(sample, shows_progress=not output.is_quiet), output)
-        output.say(Line(LineName.OPS_DAILY, mode=SMOKE, reason=Reason.PROD_NOT_CONFIGURED))
+        output.say(Line(LineName.OPS_DAILY, mode=RunMode.SMOKE, reason=Reason.PROD_NOT_CONFIGURED))
         for line in daily_lines(*run_day(demo.last_day)):
             output.say(line)
         days = {"last_day": sample.last_day, "incident_day": sample.incident_to, "quiet_day": sample.quiet_from}

@@ -18,10 +18,9 @@ from typing import Any
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.lines import NONE, Line, LineName, Output, Said
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Change
+from ops_pipeline.contract.vocabulary import Change, RunMode
 from ops_pipeline.contract.words import Label
 from ops_pipeline.tools.command import Command
-from ops_pipeline.tools.github_run import SMOKE, STRICT
 
 _EPILOG = """what it does, with the issue of the repository GITHUB_REPOSITORY whose title is `<name> needs attention`:
   the run did not succeed                       opens it, or comments on it if it is open
@@ -164,7 +163,7 @@ def is_over(lines: list[Said]) -> bool:
     verdicts = [line.fields for line in lines if line.name is LineName.OPS_DAILY_WATCHDOG]
     if not verdicts:
         return False
-    if _mode(lines) == SMOKE:
+    if _mode(lines) == RunMode.SMOKE:
         return True
     return verdicts[-1].get("since") == NONE or verdicts[-1].get("change") == Change.RECOVERED
 
@@ -179,7 +178,7 @@ def _is_of_production(texts: list[str]) -> bool:
     """Return whether what was told before is of a strict run, or of one that lacked part of its configuration."""
     lines = [line for text in texts for line in map(Said.maybe, text.splitlines()) if line is not None]
     return any(
-        line.fields.get("mode") == STRICT
+        line.fields.get("mode") == RunMode.STRICT
         or (line.name is LineName.PROD_CONFIG and line.fields.get("status") == "fail")
         for line in lines
     )
@@ -245,7 +244,9 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
             repository.comment(number, body)
     elif number is None:
         action = _Action.NONE
-    elif is_over(lines) and not (_mode(lines) == SMOKE and _is_of_production([told, *repository.comments(number)])):
+    elif is_over(lines) and not (
+        _mode(lines) == RunMode.SMOKE and _is_of_production([told, *repository.comments(number)])
+    ):
         action = _Action.CLOSED
         repository.comment(number, _body(result, lines))
         repository.close(number)

@@ -15,6 +15,7 @@ from ops_pipeline.contract import environment
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output, Said
 from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.vocabulary import RunMode
 from ops_pipeline.contract.words import Label
 from ops_pipeline.tools.command import Command
 
@@ -52,7 +53,6 @@ QUIET_DAYS = 45
 _SECONDS_A_DAY = 86_400
 _SIGNAL_BASE = 128
 _SCHEDULE = "schedule"
-STRICT, SMOKE = Label("strict"), Label("smoke")
 
 
 class _Step(StrEnum):
@@ -94,7 +94,7 @@ class _Run:
             self.failed = step, code
         return code, process.stdout
 
-    def judge(self, mode: str, event: str) -> Label | None:
+    def judge(self, mode: str, event: str) -> RunMode | None:
         """Check the contract, run ops_daily, normalise; return how ops_daily ran, or None if it did not."""
         if mode != "ci":
             code, _ = self.take(_Step.CONTRACT, f"--mode={'ci' if mode == 'auto' else 'prod_required'}")
@@ -109,7 +109,7 @@ class _Run:
             code, _ = self.take(_Step.NORMALIZE, *given, decides=False)
         if code:
             self.failed = _Step.OPS_DAILY, code
-        return STRICT if is_strict else SMOKE
+        return RunMode.STRICT if is_strict else RunMode.SMOKE
 
     def has_verdict(self) -> bool:
         """Return whether ops_daily came to a verdict."""
@@ -148,7 +148,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     _make_empty(arguments.out)
     run = _Run(arguments.out, output)
     mode = run.judge(arguments.mode, arguments.event)
-    if mode == STRICT and run.has_verdict():
+    if mode is RunMode.STRICT and run.has_verdict():
         run.take(_Step.REPORT, f"--out={arguments.out / 'report.html'}")
     is_clean = mode is not None and run.take(_Step.GUARD, str(arguments.out))[0] == ExitCode.OK
     _look_at_schedule(run, output)
@@ -157,7 +157,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     return output.decide(line, code)
 
 
-def _decision(run: _Run, mode: Label | None) -> tuple[Line, int]:
+def _decision(run: _Run, mode: RunMode | None) -> tuple[Line, int]:
     if run.failed is None:
         return Line(LineName.GITHUB_RUN, status=Label("ok"), mode=mode), ExitCode.OK
     step, code = run.failed

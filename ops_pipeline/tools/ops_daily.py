@@ -12,6 +12,7 @@ from ops_pipeline.contract.days import check_askable, last_complete_day, parse_d
 from ops_pipeline.contract.errors import OpsError, as_declared
 from ops_pipeline.contract.lines import ExitCode, Format, Line, LineName, NagiosState, Output
 from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.vocabulary import RunMode
 from ops_pipeline.contract.words import Label
 from ops_pipeline.tools.command import Command
 
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
     from ops_pipeline.health.metrics import Metrics
     from ops_pipeline.health.verdict import Verdict
 
-STRICT, SMOKE = Label("strict"), Label("smoke")
-
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -61,20 +60,20 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _mode(arguments: argparse.Namespace) -> Label:
+def _mode(arguments: argparse.Namespace) -> RunMode:
     if arguments.mode is None:
-        return STRICT if environment.is_prod_configured() else SMOKE
-    return STRICT if arguments.mode == "prod" else SMOKE
+        return RunMode.STRICT if environment.is_prod_configured() else RunMode.SMOKE
+    return RunMode.STRICT if arguments.mode == "prod" else RunMode.SMOKE
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
     day = parse_day(arguments.as_of) if arguments.as_of is not None else last_complete_day()
-    if _mode(arguments) == STRICT:
+    if _mode(arguments) is RunMode.STRICT:
         environment.check_production()
         check_askable(day, first=environment.first_kept_day())
-        output.say(Line(LineName.OPS_DAILY, mode=STRICT, reason=Reason.PROD_CONFIGURED))
+        output.say(Line(LineName.OPS_DAILY, mode=RunMode.STRICT, reason=Reason.PROD_CONFIGURED))
         return _say_day(day, output, is_strict=True)
-    output.say(Line(LineName.OPS_DAILY, mode=SMOKE, reason=Reason.PROD_NOT_CONFIGURED))
+    output.say(Line(LineName.OPS_DAILY, mode=RunMode.SMOKE, reason=Reason.PROD_NOT_CONFIGURED))
     return _run_smoke(day, arguments.data_dir, output)
 
 
