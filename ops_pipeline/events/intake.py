@@ -12,7 +12,7 @@ import hashlib
 import io
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -37,7 +37,6 @@ OPTIONAL_COLUMNS = ("reason", "segment")
 _WITH_REASON = (Outcome.SUPPRESSED, Outcome.HELD, Outcome.FAILED, Outcome.DISABLED, Outcome.ACKNOWLEDGED)
 _BATCH_ROWS = 50_000
 _PROGRESS_SECONDS = 0.2
-_TEXT_ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 
 class TooManyRejectedError(OpsError):
@@ -224,7 +223,6 @@ class _Reader:
     def __init__(self, connection: Any, rows: str, rules: Rules) -> None:
         self._connection = connection
         self._judged = _JUDGED.format(rows=rows, repeat=_REPEAT if rules.unique_by else 1)
-        self._rows = rows
         self.rules = rules
         self._parameters = {
             "assume_utc": rules.assume_utc,
@@ -286,10 +284,13 @@ class _Reader:
 
     def _malformed(self) -> int:
         """Return how many CSV rows DuckDB passed over because they are none."""
-        if "store_rejects" not in self._rows:
-            return 0
+        # Made by `store_rejects`.
+        has_rejects = "SELECT count(*) > 0 FROM duckdb_tables() WHERE table_name = 'reject_errors'"
         count = "SELECT count(DISTINCT (line, line_byte_position)) FROM reject_errors"
-        return int(self._connection.sql(count).fetchall()[0][0])
+        return int(self._one(count)) if self._one(has_rejects) else 0
+
+    def _one(self, query: str) -> Any:
+        return self._connection.sql(query).fetchall()[0][0]
 
 
 @contextmanager
@@ -320,7 +321,7 @@ _REASONS = {reason.value: reason for reason, _ in _REJECTIONS}
 @contextmanager
 def _reader(path: Path, rules: Rules) -> Iterator[_Reader]:
     """Yield the file's reader; what DuckDB spills to disk goes when the reader does."""
-    rows_of = {"csv": _csv_rows, "jsonl": _jsonl_rows, "parquet": _parquet_rows}[_format(path)]
+    rows_of = _rows_of(path)
     duckdb = _library("duckdb")
     with tempfile.TemporaryDirectory(prefix="ops_pipeline_") as scratch, duckdb.connect() as connection:
         # DuckDB takes a path for a pattern: under a name of ours it is one file for sure.
@@ -340,15 +341,15 @@ def _reader(path: Path, rules: Rules) -> Iterator[_Reader]:
         yield _Reader(connection, rows_of(connection, alias, rules), rules)
 
 
-def _format(path: Path) -> str:
-    endings = [ending.lower() for ending in path.suffixes]
-    if endings[-1:] == [".gz"] and len(endings) > 1:
-        endings = endings[:-1]
-    elif endings[-1:] == [".parquet"]:
-        return "parquet"
-    if endings and endings[-1] in _TEXT_ENDINGS:
-        return _TEXT_ENDINGS[endings[-1]]
-    raise OpsError(Reason.UNKNOWN_FORMAT)
+def _rows_of(path: Path) -> Callable[[Any, Path, Rules], str]:
+    """Return what tells DuckDB how to read a file of this ending. Raises OpsError `unknown_format`."""
+    ending = path.suffix.lower()
+    is_compressed = ending == ".gz"
+    if is_compressed:
+        ending = Path(path.stem).suffix.lower()
+    if ending not in FORMATS or (is_compressed and ending in _ALREADY_COMPRESSED):
+        raise OpsError(Reason.UNKNOWN_FORMAT)
+    return FORMATS[ending]
 
 
 def _selected(columns: Sequence[str], rules: Rules, *, as_text: str = "{}", malformed: str = "false") -> str:
@@ -433,3 +434,8 @@ def _parquet_rows(connection: Any, path: Path, rules: Rules) -> str:
         raise OpsError(Reason.FILE_EMPTY if path.stat().st_size == 0 else Reason.FILE_UNREADABLE)
     selected = _selected(list(types), rules, as_text="CAST({} AS VARCHAR)")
     return f"SELECT {selected} FROM {source}"  # noqa: S608 - names quoted
+
+
+FORMATS = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".ndjson": _jsonl_rows, ".parquet": _parquet_rows}
+"""How to read a file, by the ending of its name."""
+_ALREADY_COMPRESSED = frozenset({".parquet"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,7 +24,8 @@ from sqlalchemy import text
 
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.events.intake import Imported, Rules, TooManyRejectedError, import_file
+from ops_pipeline.events.intake import FORMATS, Imported, Rules, TooManyRejectedError, import_file
+from ops_pipeline.tools import cli
 from ops_pipeline_tests.conftest import Database
 
 FIRST_DAY = date(2026, 1, 1)
@@ -86,16 +88,23 @@ def _as_parquet(path: Path) -> None:
     pq.write_table(pa.table(columns), path)
 
 
-WRITERS = {"csv": _as_csv, "jsonl": _as_jsonl, "ndjson": _as_jsonl, "parquet": _as_parquet}
+WRITERS = {".csv": _as_csv, ".jsonl": _as_jsonl, ".ndjson": _as_jsonl, ".parquet": _as_parquet}
 
 
-@pytest.mark.parametrize("ending", ["csv", "jsonl", "ndjson", "parquet", "csv.gz", "jsonl.gz", "CSV"])
+def test_every_format_is_named_where_somebody_looks_which_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["events", "import", "--help"]) == 0
+    printed = capsys.readouterr().out
+    for said in (printed, Reason.UNKNOWN_FORMAT.next_step, Reason.FILE_UNREADABLE.next_step):
+        assert set(FORMATS) <= set(re.findall(r"\.[a-z]+", said))
+
+
+@pytest.mark.parametrize("ending", [*FORMATS, ".csv.gz", ".jsonl.gz", ".CSV"])
 def test_every_format_gives_the_same_events(database: Database, tmp_path: Path, ending: str) -> None:
     plain = ending.removesuffix(".gz")
-    path = tmp_path / f"events.{plain}"
+    path = tmp_path / f"events{plain}"
     WRITERS[plain.lower()](path)
     if ending.endswith(".gz"):
-        zipped = tmp_path / f"events.{ending}"
+        zipped = tmp_path / f"events{ending}"
         zipped.write_bytes(gzip.compress(path.read_bytes()))
         path = zipped
     done = import_file(database.engine, path, RULES)
@@ -225,6 +234,13 @@ def test_of_differing_repeats_the_earliest_is_kept(database: Database, write: Wr
 def test_a_row_without_its_key_is_rejected(database: Database, write: Write) -> None:
     path = write(f"{HEADER},id", f"{GOOD},")
     assert _rejected(database, path, Rules(first_day=FIRST_DAY, unique_by="id")) == {Reason.MISSING_UNIQUE_KEY: 1}
+
+
+def test_a_key_may_have_any_name(database: Database, write: Write) -> None:
+    event = json.dumps({**EVENTS[0], "store_rejects": "a"})
+    rules = Rules(first_day=FIRST_DAY, unique_by="store_rejects")
+    done = import_file(database.engine, write(event, event, name="events.jsonl"), rules)
+    assert (done.accepted, done.duplicates) == (1, 1)
 
 
 def test_other_columns_in_any_order_are_never_read_into_the_database(database: Database, write: Write) -> None:

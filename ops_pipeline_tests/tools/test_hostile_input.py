@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ops_pipeline.contract.environment import Name
+from ops_pipeline.events.intake import FORMATS
 from ops_pipeline.tools import cli
 
 CANARY = "zq7canary"
@@ -105,18 +106,18 @@ def test_of_what_is_configured_nothing_is_printed(capfd: pytest.CaptureFixture[s
 
 
 @_fixtures
-@given(st.lists(HOSTILE, max_size=5), st.sampled_from(["csv", "jsonl", "parquet", "toml", "log"]))
+@given(st.lists(HOSTILE, max_size=5), st.sampled_from([*FORMATS, ".toml", ".log"]))
 def test_of_what_stands_in_a_file_nothing_is_printed(
     capfd: pytest.CaptureFixture[str], tmp_path: Path, texts: list[str], kind: str
 ) -> None:
-    path = tmp_path / f"{CANARY}.{kind}"
+    path = tmp_path / f"{CANARY}{kind}"
     path.write_text("\n".join(texts), encoding="utf-8")
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv(Name.OPS_POSTGRES_DSN, "postgresql://ops@/ops?host=/no/such/folder")
-        if kind == "toml":
+        if kind == ".toml":
             monkeypatch.setenv(Name.OPS_CONFIG, str(path))
             command = ["prod_config_contract"]
-        elif kind == "log":
+        elif kind == ".log":
             command = ["ops_ci_normalize", "--exit-code=2", "--event=schedule", f"--log-file={path}"]
         else:
             command = ["events", "import", str(path)]
