@@ -5,14 +5,12 @@ from __future__ import annotations
 import gzip
 import os
 import signal
-import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 from ops_pipeline.contract.days import last_complete_day
+from ops_pipeline_tests.answering import answering
 from ops_pipeline_tests.leaks.canaries import CANARIES, EMAIL, FREE_TEXT, ODD_TEXT, PHONE
 from ops_pipeline_tests.leaks.world import World
 
@@ -111,59 +109,27 @@ _tools(
 _tools("the events' server refuses", DAILY, VERIFY, OPS_EVENTS_DSN=_NETWORK % ("127.0.0.1:1", ""))
 
 
-# The log that an operator may have set up, at its chattiest.
-_GUARDED = """
-import logging
-logging.basicConfig(level=logging.DEBUG)
-from ops_pipeline.orchestration.boundary import guard_process
-from ops_pipeline.store.engine import ops_engine, writing
-guard_process()
-"""
-
-
-@contextmanager
-def _answering(answer: bytes | None) -> Iterator[int]:
-    """Yield the port of a server that says this to whoever connects, or nothing."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        clients: list[socket.socket] = []
-
-        def serve() -> None:
-            try:
-                while True:
-                    client, _ = server.accept()
-                    clients.append(client)
-                    if answer is not None and client.recv(1024):
-                        client.sendall(answer)
-            except OSError:
-                return
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield server.getsockname()[1]
-        for client in clients:
-            client.close()
-
-
 @scenario
 def a_server_that_never_answers(world: World) -> None:
-    with _answering(None) as port:
+    with answering(None) as port:
         world.run("db_verify", "--timeout=1", OPS_POSTGRES_DSN=_NETWORK % (f"127.0.0.1:{port}", ""))
 
 
 @scenario
 def a_server_that_talks_nonsense(world: World) -> None:
-    with _answering(f"HTTP/1.1 400 {C.host}\r\n\r\n".encode()) as port:
+    with answering(f"HTTP/1.1 400 {C.host}\r\n\r\n".encode()) as port:
         world.run(*VERIFY, OPS_POSTGRES_DSN=_NETWORK % (f"127.0.0.1:{port}", ""))
 
 
 @scenario
 def a_server_that_has_no_tls(world: World) -> None:
-    with _answering(b"N") as port:
+    with answering(b"N") as port:
         world.run(*VERIFY, OPS_POSTGRES_DSN=_NETWORK % (f"127.0.0.1:{port}", "?sslmode=require"))
 
 
 @scenario
 def a_server_whose_tls_is_broken(world: World) -> None:
-    with _answering(b"S" + C.host.encode()) as port:
+    with answering(b"S" + C.host.encode()) as port:
         world.run(*VERIFY, OPS_POSTGRES_DSN=_NETWORK % (f"127.0.0.1:{port}", "?sslmode=require"))
 
 
@@ -652,30 +618,21 @@ def sensors_that_fail(world: World) -> None:
     world.python("-c", _SENSORS, OPS_POSTGRES_DSN=world.dsn(password=f"{C.password}x"))
 
 
-@contextmanager
-def _answering(answer: bytes) -> Iterator[int]:
-    """Yield the port of a server that gives every caller this answer."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            with suppress(OSError):
-                while True:
-                    with server.accept()[0] as caller:
-                        caller.recv(65536)
-                        caller.sendall(answer)
-
-        threading.Thread(target=serve, daemon=True).start()
-        try:
-            yield server.getsockname()[1]
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
+# The log that an operator may have set up, at its chattiest.
+_GUARDED = """
+import logging
+logging.basicConfig(level=logging.DEBUG)
+from ops_pipeline.orchestration.boundary import guard_process
+from ops_pipeline.store.engine import ops_engine, writing
+guard_process()
+"""
 
 
 @scenario
 def an_address_that_answers_nonsense(world: World) -> None:
     """The HTTP library logs the address with the headers that it cannot parse."""
     program = f"{_GUARDED}from ops_pipeline.report.notify import send\nsend('title', 'body')"
-    with _answering(b"HTTP/1.1 200 OK\r\nno header\r\nContent-Length: 0\r\n\r\n") as port:
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nno header\r\n\r\n") as port:
         world.python("-c", program, OPS_ALERT_URLS=f"json://127.0.0.1:{port}/{C.option}")
 
 

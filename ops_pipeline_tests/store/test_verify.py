@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from ops_pipeline.store.migrate import apply_migrations, downgrade
 from ops_pipeline.store.partitions import PARTITIONS_AHEAD_DAYS
 from ops_pipeline.store.schema import metadata
 from ops_pipeline.store.verify import verify_tables
+from ops_pipeline_tests.answering import answering
 from ops_pipeline_tests.conftest import REVISIONS, Database
 
 TODAY = datetime.now(UTC).date()
@@ -354,29 +353,6 @@ def test_dagsters_missing_tables_are_a_warning_unless_they_are_asked_for(
     _refused(verified, Reason.DAGSTER_STORAGE_UNAVAILABLE, cause=Cause.REFUSED)
 
 
-@contextmanager
-def _answering(answer: bytes | None) -> Iterator[str]:
-    """Yield the DSN of a server that gives this answer to whatever is asked first, or none at all."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-
-        def serve() -> None:
-            try:
-                while True:
-                    client, _ = server.accept()
-                    clients.append(client)
-                    if answer is not None and client.recv(1024):
-                        client.sendall(answer)
-            except OSError:
-                return
-
-        clients: list[socket.socket] = []
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield f"postgresql://ops:s3cr3t@127.0.0.1:{server.getsockname()[1]}/ops"
-        for client in clients:
-            client.close()
-
-
 @pytest.mark.parametrize(
     ("role", "name", "cause"),
     [("s3cr3t", "postgres", Cause.AUTH), ("postgres", "s3cr3t", Cause.DATABASE_MISSING)],
@@ -435,14 +411,14 @@ def test_a_wrong_password_is_called_one(database: Database, monkeypatch: pytest.
 
 
 def test_a_server_without_tls_where_tls_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    with _answering(b"N") as dsn:
-        monkeypatch.setenv("OPS_POSTGRES_DSN", f"{dsn}?sslmode=require")
+    with answering(b"N") as port:
+        monkeypatch.setenv("OPS_POSTGRES_DSN", f"postgresql://ops:s3cr3t@127.0.0.1:{port}/ops?sslmode=require")
         _refused(verify_deployment, Reason.DB_CONNECT_FAILED, cause=Cause.TLS, dsn=Name.OPS_POSTGRES_DSN)
 
 
 def test_a_server_that_accepts_and_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    with _answering(None) as dsn:
-        monkeypatch.setenv("OPS_POSTGRES_DSN", dsn)
+    with answering(None) as port:
+        monkeypatch.setenv("OPS_POSTGRES_DSN", f"postgresql://ops:s3cr3t@127.0.0.1:{port}/ops")
         _refused(
             lambda: verify_deployment(limit_seconds=2.5),
             Reason.DB_CONNECT_FAILED,
