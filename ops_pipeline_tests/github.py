@@ -217,6 +217,8 @@ class Run:
     api: str = "http://127.0.0.1:1"
     fails: str = ""
     """A part of the command or action whose step fails, as an installation may."""
+    cancels: str = ""
+    """The job that somebody cancels."""
     services: dict[str, str] = field(default_factory=dict)
     """Addresses of services that a job starts beside itself, and where they are here."""
     environment: dict[str, str] = field(default_factory=dict)
@@ -272,6 +274,7 @@ class Run:
             "repository": REPOSITORY,
             "ref": "refs/heads/main",
             "token": "ghs_token_of_the_job",
+            "run_attempt": "1",
         }
 
     def _runner(self) -> dict[str, str]:
@@ -296,6 +299,8 @@ class Run:
             }
             if not is_met(job.get("if"), context):
                 needs[name] = {"result": "skipped", "outputs": {}}
+            elif name == self.cancels:
+                needs[name] = {"result": "cancelled", "outputs": {}}
             elif "uses" in job:
                 needs[name] = {"result": self._call(job, context), "outputs": {}}
             else:
@@ -474,7 +479,8 @@ class Issues:
             case "GET", [""]:
                 query = parse_qs(parts.query)
                 first = (int(query["page"][0]) - 1) * int(query["per_page"][0])
-                newest_first = [one for one in reversed(self.issues) if one["state"] in query["state"]]
+                author = {"user": {"type": "Bot"}, "author_association": "NONE"}
+                newest_first = [author | one for one in reversed(self.issues) if one["state"] in query["state"]]
                 return 200, newest_first[first : first + int(query["per_page"][0])]
             case "POST", [""]:
                 self.issues.append({"number": len(self.issues) + 1, "state": "open", **document})

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
@@ -15,8 +16,9 @@ from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy import text as sql
 
-from ops_pipeline.contract.days import last_complete_day
+from ops_pipeline.contract.days import ONE_DAY, last_complete_day
 from ops_pipeline.contract.lines import Said
 from ops_pipeline_tests.conftest import Database
 from ops_pipeline_tests.github import (
@@ -141,6 +143,23 @@ def test_where_production_is_declared_lost_secrets_are_a_failure_and_no_smoke_ru
     assert "reason=missing_env missing=DAGSTER_POSTGRES_DSN,OPS_POSTGRES_DSN" in issues.open_ones()[0]["body"]
 
 
+@pytest.mark.parametrize("mode", ["", "auto"])
+def test_in_another_repository_too_the_variable_declares_production_unless_the_caller_says_otherwise(
+    start: Start, mode: str
+) -> None:
+    run = start(inputs={"mode": mode}, variables={"OPS_DAILY_MODE": "prod"}, fails="actions/upload-artifact")
+    failure = "prod_config status=fail reason=missing_env missing=DAGSTER_POSTGRES_DSN,OPS_POSTGRES_DSN"
+    run.start("watchdog.yml", "watch")
+    assert (failure in run.log) == (mode == "")
+
+
+def test_who_cancels_a_run_that_was_asked_for_is_not_told_of_it(start: Start, issues: Issues) -> None:
+    assert start("workflow_dispatch", inputs={"mode": "prod"}, cancels="watch").start("ops_daily.yml") == "success"
+    assert issues.issues == []
+    start(cancels="watch").start("ops_daily.yml")
+    assert "github_issue result=cancelled run=4711 lines=0" in issues.open_ones()[0]["body"]
+
+
 def test_an_installation_that_fails_is_told_once_however_often_it_fails(start: Start, issues: Issues) -> None:
     for _ in range(3):
         assert start(fails="make").start("ops_daily.yml") == "failure"
@@ -159,6 +178,19 @@ def test_a_database_that_is_down_is_red_and_told_without_its_address(start: Star
     assert _names(run) == ["ops_daily.log"]
     assert "127.0.0.1" not in run.log + run.summary + issues.texts()
     _assert_nothing_leaks(run, issues)
+
+
+def test_a_run_that_was_asked_for_needs_a_configuration_that_is_whole(start: Start, issues: Issues) -> None:
+    run = start("workflow_dispatch", inputs={"mode": "prod"})
+    assert run.start("ops_daily.yml") == "failure"
+    assert "reason=missing_env missing=DAGSTER_POSTGRES_DSN,OPS_POSTGRES_DSN" in issues.open_ones()[0]["body"]
+
+
+def test_a_run_that_was_asked_for_tells_of_a_database_that_is_down(start: Start, issues: Issues) -> None:
+    secrets = {"OPS_POSTGRES_DSN": NOBODY, "DAGSTER_POSTGRES_DSN": NOBODY}
+    run = start("workflow_dispatch", inputs={"mode": "prod"}, secrets=secrets)
+    assert run.start("ops_daily.yml") == "failure"
+    assert "github_run status=fail step=ops_daily reason=exit_1" in issues.open_ones()[0]["body"]
 
 
 def test_a_mode_that_there_is_not_is_an_error_and_not_unhealthy(start: Start, issues: Issues) -> None:
@@ -203,6 +235,49 @@ def test_an_unhealthy_day_beside_a_touch_with_little_data_is_red_and_told_until_
     assert "ops_daily_watchdog status=unhealthy reason=positive_rate_limit" in issue["body"]
     assert "ops_metrics_snapshot" not in issue["body"]
     _assert_nothing_leaks(run, issues)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("positive", "ends", "said"),
+    [(40, "success", "github_run status=ok mode=strict"), (2, "failure", "step=ops_daily reason=exit_2")],
+    ids=["healthy", "unhealthy"],
+)
+def test_a_run_that_was_asked_for_judges_yesterday_alone(
+    database: Database, start: Start, issues: Issues, positive: int, ends: str, said: str
+) -> None:
+    with database.engine.begin() as connection:
+        send(connection, 90, "attempted")
+        send(connection, 80, "delivered")
+        send(connection, positive, "acknowledged", "positive")
+    run = start("workflow_dispatch", inputs={"mode": "prod"}, secrets=_configured(database))
+    assert run.start("ops_daily.yml") == ends
+    assert said in run.summary
+    assert "backfill" not in run.log
+    assert len(issues.open_ones()) == (ends == "failure")
+    _assert_nothing_leaks(run, issues)
+
+
+@pytest.mark.slow
+def test_a_scheduled_run_makes_up_for_missed_days_and_counts_the_last_few_again(
+    database: Database, start: Start
+) -> None:
+    healthy_traffic(database)
+    assert start(secrets=_configured(database)).start("ops_daily.yml") == "success"
+    with database.engine.begin() as connection:
+        connection.execute(sql("DELETE FROM ops.verdicts WHERE utc_day = :day"), {"day": DAY - 5 * ONE_DAY})
+        send(connection, 5, "delivered")
+    run = start(secrets=_configured(database))
+    assert run.start("ops_daily.yml") == "success"
+    missed, again = (line for line in run.log.splitlines() if line.startswith("backfill status="))
+    assert re.match(rf"backfill status=ok first_day={DAY - 6 * ONE_DAY} last_day={DAY - 3 * ONE_DAY} days=1 ", missed)
+    assert re.match(rf"backfill status=ok first_day={DAY - 2 * ONE_DAY} last_day={DAY - ONE_DAY} days=2 ", again)
+    query = (
+        "SELECT utc_day, events FROM ops.daily_counts WHERE outcome = 'delivered' AND events > 0 AND utc_day > :day"
+    )
+    with database.engine.connect() as connection:
+        counted = dict(connection.execute(sql(query), {"day": DAY - 4 * ONE_DAY}).all())
+    assert counted == {DAY - 3 * ONE_DAY: 80, **{DAY - n * ONE_DAY: 85 for n in range(3)}}
 
 
 @pytest.mark.slow
@@ -297,6 +372,46 @@ def test_the_database_is_bootstrapped_only_where_that_was_asked_for(
         ["db_verify", "status=ok"],
     ]
     _assert_nothing_leaks(applied, issues)
+
+
+@contextmanager
+def _documented_roles(database: Database) -> Iterator[None]:
+    """Make the role that owns the tables and the one of every day, as far as a bootstrap needs them."""
+    name = database.engine.connect().scalar(sql("SELECT current_database()"))
+
+    def execute(*statements: str) -> None:
+        with database.engine.begin() as connection:
+            for statement in statements:
+                connection.execute(sql(statement))
+
+    execute(
+        "CREATE ROLE ops_owner LOGIN",
+        "CREATE ROLE ops_pipeline LOGIN",
+        f"GRANT CREATE ON DATABASE {name} TO ops_owner",
+        "GRANT CREATE ON SCHEMA public TO ops_pipeline",
+    )
+    try:
+        yield
+    finally:
+        execute(*(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}" for role in ("ops_pipeline", "ops_owner")))
+
+
+@pytest.mark.slow
+def test_migrations_are_applied_by_the_role_that_owns_the_tables(
+    empty_database: Database, start: Start, issues: Issues
+) -> None:
+    owner, every_day = (
+        _with_password(empty_database.dsn.replace("postgres@", f"{role}@")) for role in ("ops_owner", "ops_pipeline")
+    )
+    secrets = {"OPS_POSTGRES_DSN": every_day, "DAGSTER_POSTGRES_DSN": every_day}
+    with _documented_roles(empty_database):
+        alone = start("workflow_dispatch", inputs={"mode": "apply_migrations"}, secrets=secrets)
+        assert alone.start("db_bootstrap.yml") == "failure"
+        assert "reason=no_privilege" in alone.log
+        given = {**secrets, "OPS_OWNER_POSTGRES_DSN": owner}
+        applied = start("workflow_dispatch", inputs={"mode": "apply_migrations"}, secrets=given)
+        assert applied.start("db_bootstrap.yml") == "success", applied.log
+        _assert_nothing_leaks(applied, issues)
 
 
 @pytest.mark.slow
@@ -422,15 +537,32 @@ def test_a_quiet_repository_is_warned_of_before_its_schedules_stop(days: int, sa
     assert said in summary.read_text().splitlines()
 
 
-def test_an_issue_is_found_by_its_title_among_many_and_a_pull_request_is_none(issues: Issues, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "member"), [("Bot", "NONE"), ("User", "OWNER"), ("User", "COLLABORATOR")])
+def test_an_issue_is_found_by_its_title_among_many_and_a_pull_request_is_none(
+    issues: Issues, tmp_path: Path, kind: str, member: str
+) -> None:
     issues.issues = [
         {"number": 1, "state": "closed", "title": TITLE, "body": ""},
         {"number": 2, "state": "open", "title": TITLE, "body": "", "pull_request": {}},
-        {"number": 3, "state": "open", "title": TITLE, "body": ""},
+        {
+            "number": 3,
+            "state": "open",
+            "title": TITLE,
+            "body": "",
+            "author_association": member,
+            "user": {"type": kind},
+        },
         *({"number": 4 + n, "state": "open", "title": "another", "body": ""} for n in range(230)),
     ]
     assert _issue(issues, tmp_path, "cancelled") == (0, "github_issue status=ok action=commented issue=3")
     assert [number for number, _ in issues.comments] == [3]
+
+
+def test_a_strangers_issue_of_the_same_title_is_left_alone(issues: Issues, tmp_path: Path) -> None:
+    stranger = {"user": {"type": "User"}, "author_association": "CONTRIBUTOR"}
+    issues.issues = [{"number": 1, "state": "open", "title": TITLE, "body": "", **stranger}]
+    assert _issue(issues, tmp_path, "failure") == (0, "github_issue status=ok action=opened issue=2")
+    assert issues.comments == []
 
 
 @pytest.mark.parametrize(

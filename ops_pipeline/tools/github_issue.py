@@ -48,6 +48,7 @@ examples:
 _SECONDS = 30
 _PAGE = 100
 _MOST_CHARACTERS = 60_000
+_MEMBERS = ("OWNER", "MEMBER", "COLLABORATOR")
 """GitHub takes 65,536 characters."""
 _REFUSED = (401, 403, 404, 410)
 
@@ -89,8 +90,12 @@ class _Repository:
         self._issues = f"{address}/repos/{repository}/issues"
 
     def find(self, title: str) -> tuple[int, str] | None:
-        """Return number and text of the open issue with this title, the oldest if there are several."""
-        found = ((_number(one), str(one.get("body"))) for one in self._open() if one.get("title") == title)
+        """Return number and text of our open issue with this title, the oldest if there are several."""
+        found = (
+            (_number(one), str(one.get("body")))
+            for one in self._open()
+            if one.get("title") == title and _is_trusted(one)
+        )
         return min(found, default=None)
 
     def comments(self, number: int) -> list[str]:
@@ -148,6 +153,13 @@ class _Repository:
         except (OSError, ValueError, http.client.HTTPException):
             pass
         raise OpsError(reason)
+
+
+def _is_trusted(issue: dict[str, Any]) -> bool:
+    """Return whether a workflow opened the issue, or a member: in a public repository anybody can use its title."""
+    user = issue.get("user")
+    is_bot = isinstance(user, dict) and user.get("type") == "Bot"
+    return is_bot or issue.get("author_association") in _MEMBERS
 
 
 def _number(issue: Any) -> int:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from ops_pipeline.contract import environment
+from ops_pipeline.contract.days import ONE_DAY, last_complete_day
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output, Said
 from ops_pipeline.contract.reasons import Reason
@@ -21,6 +22,8 @@ from ops_pipeline.tools.command import Command
 
 _EPILOG = """steps, each a process of its own:
   prod_config_contract   auto: nothing set at all means smoke, half a configuration fails; prod: all must be set
+  backfill               of a scheduled strict run: days of the last week that were missed, then the last few days
+                         again for events that came late, as Dagster's schedule does ([schedule] days, late_days)
   ops_daily              strict if production is configured (or --mode=prod), else smoke
   ops_ci_normalize       of a scheduled run only
   report                 of a strict run that gave a verdict
@@ -42,7 +45,7 @@ exit codes:
   0  healthy; or a scheduled run that has too little data to say; or a smoke run that worked
   1  an error
   2  unhealthy; or too little data to say, in a run that the schedule did not start
-  of several steps that failed, that of the first one counts
+  of several steps that failed, that of ops_daily counts, else that of the first one
 
 example:
   ops-pipeline github_run --mode=auto --out=artifacts
@@ -57,6 +60,7 @@ _SCHEDULE = "schedule"
 
 class _Step(StrEnum):
     CONTRACT = "prod_config_contract"
+    BACKFILL = "backfill"
     OPS_DAILY = "ops_daily"
     NORMALIZE = "ops_ci_normalize"
     REPORT = "report"
@@ -101,6 +105,8 @@ class _Run:
             if code:
                 return None
         is_strict = mode == "prod" or (mode == "auto" and environment.is_prod_configured())
+        if is_strict and event == _SCHEDULE:
+            self._make_up()
         code, printed = self.take(_Step.OPS_DAILY, f"--mode={'prod' if is_strict else 'ci'}", decides=False)
         log = self.folder / "ops_daily.log"
         _append(log, printed)
@@ -110,6 +116,20 @@ class _Run:
         if code:
             self.failed = _Step.OPS_DAILY, code
         return RunMode.STRICT if is_strict else RunMode.SMOKE
+
+    def _make_up(self) -> None:
+        """Judge days before yesterday, as Dagster's schedule does: missed ones, and the last few for late events."""
+        wanted = environment.config().schedule
+        last = last_complete_day()
+        first_kept = environment.first_kept_day()
+        first_late = last - (wanted.late_days - 1) * ONE_DAY
+        for first, until, options in (
+            (last - (wanted.days - 1) * ONE_DAY, min(first_late, last) - ONE_DAY, ()),
+            (first_late, last - ONE_DAY, ("--again",)),
+        ):
+            start = max(first, first_kept)
+            if start <= until and self.take(_Step.BACKFILL, f"--from={start}", f"--to={until}", *options)[0]:
+                return
 
     def has_verdict(self) -> bool:
         """Return whether ops_daily came to a verdict."""
