@@ -32,6 +32,7 @@ DOCS = ROOT / "docs"
 GENERATOR = DOCS / "generate_reference.py"
 WATCHDOG = DOCS / "explanation" / "watchdog.md"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+FOR_CONTRIBUTORS = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"]
 
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
 _CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]+`", flags=re.MULTILINE | re.DOTALL)
@@ -140,7 +141,7 @@ def _name(words: Sequence[str]) -> str:
     return tool if tool in commands(tool) else f"{tool} {rest[0]}"
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*PAGES, *FOR_CONTRIBUTORS], ids=lambda page: page.stem)
 def test_every_command_that_is_named_can_be_typed(page: Path) -> None:
     for words in _commands_on(page):
         name = _name(words)
@@ -174,7 +175,7 @@ def _anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("page", [*PAGES, *FOR_CONTRIBUTORS], ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_relative_link_leads_somewhere(page: Path) -> None:
     for target in _LINK.findall(_prose(page)):
         if re.match(r"[a-z]+:", target):

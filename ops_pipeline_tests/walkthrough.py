@@ -27,6 +27,7 @@ _PLACEHOLDERS = {
     "<revision>": "[0-9]{4}",
     "<status>": "(healthy|insufficient_data|unhealthy)",
     "<reason>": "[a-z][a-z0-9_]*",
+    "<step>": "[a-z][a-z0-9_]*",
     "...": ".*",
 }
 
@@ -54,7 +55,7 @@ class Done:
         """Return the line that keeps each promise; what is not here was not printed, or not in its order."""
         found, at = {}, 0
         for promised in step.promised:
-            keeps = (number for number, line in enumerate(self.lines[at:], at) if _matches(promised, line))
+            keeps = (number for number, line in enumerate(self.lines[at:], at) if matches(promised, line))
             if (number := next(keeps, None)) is not None:
                 found[promised], at = self.lines[number], number + 1
         return found
@@ -114,7 +115,8 @@ def run(step: Step, folder: Path, environ: Mapping[str, str]) -> Done:
     return Done(ended.returncode, tuple(ended.stdout.splitlines() + ended.stderr.splitlines()))
 
 
-def _matches(promised: str, line: str) -> bool:
+def matches(promised: str, line: str) -> bool:
+    """Return whether a line is what was promised."""
     pattern = re.escape(promised)
     for placeholder, means in _PLACEHOLDERS.items():
         pattern = pattern.replace(re.escape(placeholder), means)
