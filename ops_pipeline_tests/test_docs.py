@@ -25,6 +25,7 @@ from ops_pipeline.health.rates import alpha
 from ops_pipeline.health.verdict import WORST_FIRST
 from ops_pipeline.health.watchdog import FOLLOWED_DAYS
 from ops_pipeline.health.wilson import lower_bound, upper_bound, visible_above, visible_below
+from ops_pipeline.store.partitions import PARTITIONS_AHEAD_DAYS
 from ops_pipeline.tools.cli import commands
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -301,6 +302,8 @@ def test_the_documented_examples_by_hand_are_what_the_code_gives() -> None:
 
 
 def test_the_documented_constants_and_priorities_are_those_of_the_code() -> None:
+    for page in (DOCS / "operator_runbook.md", DOCS / "how-to" / "connect-your-database.md"):
+        assert f"next {PARTITIONS_AHEAD_DAYS} days" in " ".join(page.read_text(encoding="utf-8").split())
     text = " ".join(WATCHDOG.read_text(encoding="utf-8").split())
     assert f"= {alpha(Thresholds()):.7f}" in text
     assert ", ".join(f"`{reason}`" for reason in WORST_FIRST) in text
