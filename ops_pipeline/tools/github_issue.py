@@ -48,9 +48,9 @@ examples:
 _SECONDS = 30
 _PAGE = 100
 _MOST_CHARACTERS = 60_000
-_MEMBERS = ("OWNER", "MEMBER", "COLLABORATOR")
 """GitHub takes 65,536 characters."""
 _REFUSED = (401, 403, 404, 410)
+_MEMBERS = ("OWNER", "MEMBER", "COLLABORATOR")
 
 
 class Result(StrEnum):
