@@ -654,6 +654,7 @@ def _printed_reasons(printed: str) -> set[str]:
     return {word for group in words for word in group.split(",")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_reasons_of(name: str, world: World) -> None:
     reasons, provoke = SCENARIOS[name]

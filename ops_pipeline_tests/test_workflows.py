@@ -143,7 +143,7 @@ def test_where_production_is_declared_lost_secrets_are_a_failure_and_no_smoke_ru
     assert "reason=missing_env missing=DAGSTER_POSTGRES_DSN,OPS_POSTGRES_DSN" in issues.open_ones()[0]["body"]
 
 
-@pytest.mark.parametrize("mode", ["", "auto"])
+@pytest.mark.parametrize("mode", ["", pytest.param("auto", marks=pytest.mark.slow)])
 def test_in_another_repository_too_the_variable_declares_production_unless_the_caller_says_otherwise(
     start: Start, mode: str
 ) -> None:
@@ -186,6 +186,7 @@ def test_a_run_that_was_asked_for_needs_a_configuration_that_is_whole(start: Sta
     assert "reason=missing_env missing=DAGSTER_POSTGRES_DSN,OPS_POSTGRES_DSN" in issues.open_ones()[0]["body"]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_asked_for_tells_of_a_database_that_is_down(start: Start, issues: Issues) -> None:
     secrets = {"OPS_POSTGRES_DSN": NOBODY, "DAGSTER_POSTGRES_DSN": NOBODY}
     run = start("workflow_dispatch", inputs={"mode": "prod"}, secrets=secrets)
