@@ -175,6 +175,18 @@ def scrub(error: BaseException) -> None:
         setattr(error, name, None)
 
 
+def silence_libraries() -> None:
+    """Let the libraries that hold secrets log nothing, whatever log the process has.
+
+    What they log names users, databases, hosts and addresses, without any exception that could be scrubbed.
+    """
+    import logging
+
+    for name in ("apprise", "psycopg", "sqlalchemy", "urllib3"):
+        # A level, since a handler could be there or come; their own loggers below inherit it.
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
 def declared(function: Callable[P, T]) -> Callable[P, T]:
     """Make `function`, which may be a generator, raise OpsError only, with nothing of the original attached."""
 

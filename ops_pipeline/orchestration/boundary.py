@@ -4,7 +4,6 @@ They log and store what they catch, and print what nobody caught. So a database'
 SQLAlchemy raises it, what nobody catches is one line, and the libraries that hold secrets log nothing.
 """
 
-import logging
 import sys
 import threading
 from types import TracebackType
@@ -12,12 +11,9 @@ from types import TracebackType
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
 
-from ops_pipeline.contract.errors import SHOWS_DETAILS, as_declared, scrub
+from ops_pipeline.contract.errors import SHOWS_DETAILS, as_declared, scrub, silence_libraries
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output
 from ops_pipeline.contract.words import Label
-
-# What they log names users, databases, hosts and addresses.
-_SILENCED = ("apprise", "psycopg", "sqlalchemy", "urllib3")
 
 
 def guard_process() -> None:
@@ -29,9 +25,7 @@ def guard_process() -> None:
         sys.excepthook = _say_word
     if threading.excepthook is threading.__excepthook__:
         threading.excepthook = _say_word_of_thread
-    for name in _SILENCED:
-        # A level, since a handler could be there or come; their own loggers below inherit it.
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    silence_libraries()
 
 
 def scrub_context(context: ExceptionContext) -> None:

@@ -12,7 +12,7 @@ import signal
 import sys
 import warnings
 
-from ops_pipeline.contract.errors import OpsError, as_declared
+from ops_pipeline.contract.errors import OpsError, as_declared, silence_libraries
 from ops_pipeline.contract.lines import ExitCode, Format, Line, LineName, NagiosState, Output
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.words import Label
@@ -175,6 +175,7 @@ def _silence_log() -> None:
     """Keep libraries' log records off the terminal."""
     import logging
 
+    silence_libraries()
     if not logging.getLogger().handlers:
         logging.getLogger().addHandler(logging.NullHandler())
 

@@ -619,13 +619,19 @@ def sensors_that_fail(world: World) -> None:
 
 
 # The log that an operator may have set up, at its chattiest.
-_GUARDED = """
-import logging
-logging.basicConfig(level=logging.DEBUG)
+_LOG = "import logging; logging.basicConfig(level=logging.DEBUG)"
+_GUARDED = f"""
+{_LOG}
 from ops_pipeline.orchestration.boundary import guard_process
 from ops_pipeline.store.engine import ops_engine, writing
 guard_process()
 """
+
+
+@scenario
+def a_program_with_a_log_of_its_own_runs_the_tools(world: World) -> None:
+    for command in (("selftest", "--send"), DAILY, VERIFY):
+        world.run(*command, before=_LOG, OPS_ALERT_URLS=_AWAY)
 
 
 @scenario
