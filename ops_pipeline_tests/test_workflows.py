@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy import make_url
 from sqlalchemy import text as sql
 
 from ops_pipeline.contract.days import ONE_DAY, last_complete_day
@@ -378,7 +379,7 @@ def test_the_database_is_bootstrapped_only_where_that_was_asked_for(
 @contextmanager
 def _documented_roles(database: Database) -> Iterator[None]:
     """Make the role that owns the tables and the one of every day, as far as a bootstrap needs them."""
-    name = database.engine.connect().scalar(sql("SELECT current_database()"))
+    name = make_url(database.dsn).database
 
     def execute(*statements: str) -> None:
         with database.engine.begin() as connection:

@@ -96,10 +96,9 @@ def _code_server(instance: dg.DagsterInstance) -> CodeServer:
         for state in instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
         if state.instigator_name in _SENSORS
     ]
-    are_off = sensors and all(state.status is InstigatorStatus.STOPPED for state in sensors)
-    ticks = [tick for state in sensors if (tick := _newest_tick(instance, state))]
-    if are_off:
+    if sensors and all(state.status is InstigatorStatus.STOPPED for state in sensors):
         return CodeServer.UNKNOWN
+    ticks = [tick for state in sensors if (tick := _newest_tick(instance, state))]
     if not ticks:
         return CodeServer.NEVER
     return CodeServer.ANSWERING if any(map(_is_answer, ticks)) else CodeServer.SILENT

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from ops_pipeline.tools import db_bootstrap, db_verify
+from ops_pipeline_tests.answering import answering
 from ops_pipeline_tests.conftest import REVISIONS, Database
 
 N, HEAD = len(REVISIONS), REVISIONS[-1]
@@ -278,8 +277,8 @@ def test_dagsters_own_tables_are_made_and_looked_for_where_that_is_asked(
 
 
 def test_a_server_that_accepts_and_never_answers_is_given_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
-        monkeypatch.setenv("OPS_POSTGRES_DSN", f"postgresql://ops:s3cr3t@127.0.0.1:{silent.getsockname()[1]}/ops")
+    with answering(None) as port:
+        monkeypatch.setenv("OPS_POSTGRES_DSN", f"postgresql://ops:s3cr3t@127.0.0.1:{port}/ops")
         assert run(db_verify.main, "--timeout=1") == (1, "db_verify status=fail reason=db_timeout")
         timed_out = "reason=db_connect_failed cause=timeout dsn=OPS_POSTGRES_DSN"
         assert run(db_verify.main, "--timeout=4") == (1, f"db_verify status=fail {timed_out}")
