@@ -4,7 +4,7 @@ from alembic import context
 from sqlalchemy import text
 from sqlalchemy.schema import CreateTable
 
-from ops_pipeline.store.ledger import CONTEXT, record_statement
+from ops_pipeline.store.revision_state import CONTEXT, record_statement
 from ops_pipeline.store.revisions import revisions
 from ops_pipeline.store.schema import SCHEMA, applied_revisions, metadata
 

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from ops_pipeline.contract.errors import declared
+from ops_pipeline.contract.errors import error_boundary
 from ops_pipeline.orchestration.boundary import guard_process
 from ops_pipeline.orchestration.jobs import daily_definitions
 from ops_pipeline.orchestration.ops import db_bootstrap, db_verify, prod_verify, retention, retention_schedule
@@ -13,7 +13,7 @@ guard_process()
 
 
 @dg.definitions
-@declared
+@error_boundary
 def definitions() -> dg.Definitions:
     """Return everything that Dagster serves; loading it needs no database and no secret.
 

@@ -17,9 +17,10 @@ from hypothesis import settings
 from sqlalchemy import Engine, text
 
 from ops_pipeline.contract.environment import Name
-from ops_pipeline.contract.words import Label
+from ops_pipeline.contract.tokens import Label
 from ops_pipeline.store.embedded import EmbeddedServer, embedded_server
 from ops_pipeline.store.migrate import apply_migrations
+from ops_pipeline.store.pool import close_all
 from ops_pipeline.store.revisions import revisions
 
 settings.register_profile("ops", deadline=None, derandomize=True)
@@ -92,6 +93,8 @@ def server() -> Iterator[EmbeddedServer]:
         running.drop_database(Label("bootstrapped"))
         running.create_database(Label("bootstrapped"))
         apply_migrations(running.engine("bootstrapped"))
+        # A template may not be in use.
+        close_all()
         yield running
 
 

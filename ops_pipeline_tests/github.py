@@ -28,8 +28,8 @@ WORKFLOWS = ROOT / ".github" / "workflows"
 REPOSITORY = "example/service"
 
 INSTALLS = {
-    "make .venv/installed",
-    'make --directory="$GITHUB_ACTION_PATH/../../.." .venv/installed',
+    "make .venv/developer",
+    'make --directory="$GITHUB_ACTION_PATH/../../.." .venv/runtime',
 }
 """Commands that only install."""
 MAKES = {"make test", "make check", "make docs", "make proofs"}
@@ -246,7 +246,7 @@ class Run:
                 (self.source / entry.name).symlink_to(entry)
         installed = self.source / ".venv" / "bin" / "ops-pipeline"
         installed.parent.mkdir(parents=True)
-        _script(installed, f'PYTHONPATH="{ROOT}" exec "{sys.executable}" -P -m ops_pipeline.tools.cli "$@"')
+        _script(installed, f'PYTHONPATH="{ROOT}" exec "{sys.executable}" -P -m ops_pipeline.cli.main "$@"')
         _script(installed.with_name("uv"), f'VIRTUAL_ENV="{sys.prefix}" exec "{sys.executable}" -m uv "$@"')
         # What a runner has before anything is installed: no package but the standard library.
         python = getattr(sys, "_base_executable", sys.executable)

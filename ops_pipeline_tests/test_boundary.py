@@ -14,11 +14,11 @@ MODULES = {
 }
 
 PRINTS = {"contract/lines.py"}
-PRINTS_HELP = {"tools/cli.py", "tools/events.py"}
+PRINTS_HELP = {"cli/main.py", "tools/events.py"}
 READS_EXCEPTIONS = {"contract/errors.py"}
 
 # What may be asked of an exception: a word, or whether it is of a kind.
-QUESTIONS = {"as_declared", "sqlstate_of", "reason_of", "cause_of", "isinstance", "scrub"}
+QUESTIONS = {"_faults", "_line_in", "to_ops_error", "sqlstate_of", "reason_of", "cause_of", "isinstance", "redact"}
 # Attributes that hold numbers, or words of argparse or our own.
 ATTRIBUTES = {"argument_name", "code", "errno", "rejected_by"}
 
@@ -106,7 +106,7 @@ def test_whatever_dagster_calls_stands_behind_the_boundary(module: str) -> None:
             continue
         decorators = [_dotted(one.func if isinstance(one, ast.Call) else one) for one in node.decorator_list]
         if any(name.removeprefix("dg.") in DEFINITIONS for name in decorators if name.startswith("dg.")):
-            assert decorators[-1] == "declared", node.name
+            assert decorators[-1] == "error_boundary", node.name
 
 
 def test_these_tests_see_what_they_look_for() -> None:

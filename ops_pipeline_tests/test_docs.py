@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import runpy
 import subprocess
@@ -14,10 +15,12 @@ from math import comb
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from ops_pipeline.cli.catalogue import commands
 from ops_pipeline.contract.config import HISTORY_DAYS, SECTIONS, Config, Links, Retention, Thresholds, parse_config
 from ops_pipeline.health import DayCounts, SignalName, Status, evaluate
 from ops_pipeline.health.baseline import BASELINE_DAYS, GAP_DAYS, MIN_DAYS, REACH_DAYS
@@ -26,7 +29,6 @@ from ops_pipeline.health.verdict import WORST_FIRST
 from ops_pipeline.health.watchdog import FOLLOWED_DAYS
 from ops_pipeline.health.wilson import lower_bound, upper_bound, visible_above, visible_below
 from ops_pipeline.store.partitions import PARTITIONS_AHEAD_DAYS
-from ops_pipeline.tools.cli import commands
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -49,7 +51,7 @@ def generator() -> dict[str, Any]:
 
 def test_the_committed_reference_is_what_the_code_says(generator: dict[str, Any]) -> None:
     pages = generator["pages"]()
-    reference = {path.relative_to(DOCS).as_posix() for path in (DOCS / "reference").glob("*.md")}
+    reference = {path.relative_to(DOCS).as_posix() for path in (DOCS / "reference").iterdir()}
     assert set(pages) == {*reference, "operator_runbook.md"}
     for page, text in pages.items():
         assert (DOCS / page).read_text(encoding="utf-8") == text, "run docs/generate_reference.py"
@@ -61,6 +63,8 @@ def test_a_page_that_was_edited_or_is_missing_is_found(generator: dict[str, Any]
         "reference/configuration.md",
         "reference/tables.md",
         "reference/assets.md",
+        "reference/configuration.schema.json",
+        "reference/snapshot.schema.json",
         "operator_runbook.md",
     ]
     generator["write"](tmp_path)
@@ -86,8 +90,8 @@ def test_the_documented_example_files_have_every_key_and_can_be_used() -> None:
     every, special = map(tomllib.loads, re.findall(r"^```toml\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL))
     for section, cls in SECTIONS.items():
         documented = {*every.get(section, {}), *special.get(section, {})}
-        assert documented | {"first"} == {*cls.__dataclass_fields__, "first"}
-    retention = Retention(events_days=730, counts_days=730, runs_days=730)
+        assert documented | {"first"} == {*cls.model_fields, "first"}
+    retention = Retention(events_days=730, counts_days=730)
     links = Links(runbook="https://example.org/operator_runbook")
     assert parse_config(every) == Config(thresholds=Thresholds(failure_rate=0.05), retention=retention, links=links)
     assert parse_config(special).taxonomy.segments == ("email", "sms")
@@ -95,6 +99,17 @@ def test_the_documented_example_files_have_every_key_and_can_be_used() -> None:
     assert found.limit("second", "hold_rate") == 0.5
     assert found.limit("second", "positive_rate") is None
     assert (len(found.planned), len(found.accepted)) == (1, 1)
+
+
+def test_the_example_files_are_what_the_schema_says_and_a_mistake_is_not() -> None:
+    schema = json.loads((DOCS / "reference" / "configuration.schema.json").read_text(encoding="utf-8"))
+    page = (DOCS / "reference" / "configuration.md").read_text(encoding="utf-8")
+    for example in re.findall(r"^```toml\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL):
+        # JSON has no days: what stands for one is its text.
+        jsonschema.validate(json.loads(json.dumps(tomllib.loads(example), default=str)), schema)
+    for mistake in ({"thresholds": {"hold_rate": 35}}, {"taxonomy": {"held": "disabled"}}, {"tresholds": {}}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(mistake, schema)
 
 
 def _failure_fields() -> Iterator[str]:
@@ -298,7 +313,7 @@ def test_the_documented_examples_by_hand_are_what_the_code_gives() -> None:
     assert f"= {lower_bound(170, 400, _CONFIDENCE):.6f}" in text
     assert f"With 169 held the bound is {lower_bound(169, 400, _CONFIDENCE):.6f}" in text
     visible = _visible(0.35, 100, low=False)
-    assert f"a visible rate of {visible:.4f}, `sees={visible / 0.35:.4f}`" in text
+    assert f"a visible rate of {visible:.4f}, `min_detectable={visible / 0.35:.4f}`" in text
 
 
 def test_the_documented_constants_and_priorities_are_those_of_the_code() -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url, text
 
+from ops_pipeline.cli import main as cli
 from ops_pipeline.contract.days import last_complete_day
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.health.verdict import WORST_FIRST
 from ops_pipeline.store import revisions
 from ops_pipeline.store.embedded import EmbeddedServer
-from ops_pipeline.tools import cli
 from ops_pipeline_tests import walkthrough
 from ops_pipeline_tests.conftest import REVISIONS, Database, Lines
 from ops_pipeline_tests.traffic import healthy_traffic, send
@@ -152,7 +152,7 @@ def test_every_line_of_the_table_ends_with_the_code_that_stands_beside_it(
     assert promised.pop(SMOKE) == "0, 1"
     with monkeypatch.context() as changed:
         (tmp_path / "versions").mkdir()
-        changed.setattr(revisions, "shipped", lambda _: tmp_path)
+        changed.setattr(revisions, "package_path", lambda _: tmp_path)
         broken = _Operator(database, lines, monkeypatch, tmp_path).types("db_bootstrap", "--dry-run")
     typed = {"db_bootstrap_dry_run status=fail reason=<reason>": broken}
     typed |= _typed(_Operator(database, lines, monkeypatch, tmp_path))

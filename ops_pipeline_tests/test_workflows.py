@@ -20,7 +20,7 @@ from sqlalchemy import make_url
 from sqlalchemy import text as sql
 
 from ops_pipeline.contract.days import ONE_DAY, last_complete_day
-from ops_pipeline.contract.lines import Said
+from ops_pipeline.contract.lines import ParsedLine
 from ops_pipeline_tests.conftest import Database
 from ops_pipeline_tests.github import (
     ROOT,
@@ -84,7 +84,7 @@ def _assert_nothing_leaks(run: Run, issues: Issues) -> None:
         assert "Traceback" not in text
     for line in [*issues.texts().splitlines(), *run.summary.splitlines()]:
         is_frame = line in ("", "```", TITLE) or re.fullmatch(r"### ops_daily: [a-z_ ]+", line)
-        assert is_frame or Said.maybe(line), line
+        assert is_frame or ParsedLine.or_none(line), line
 
 
 def _names(run: Run) -> list[str]:

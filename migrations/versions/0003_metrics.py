@@ -33,30 +33,24 @@ def upgrade() -> None:
             utc_day date NOT NULL,
             touch text NOT NULL,
             window_days smallint NOT NULL,
-            offered bigint NOT NULL,
-            suppressed bigint NOT NULL,
-            attempted bigint NOT NULL,
-            attempted_derived boolean NOT NULL,
-            held bigint NOT NULL,
-            delivered bigint NOT NULL,
-            failed bigint NOT NULL,
-            hold_rate double precision,
-            suppression_rate double precision,
-            failure_rate double precision,
+            rate text NOT NULL,
+            count bigint NOT NULL,
+            total bigint NOT NULL,
+            attempts_source text,
+            value double precision,
             computed_at timestamptz NOT NULL DEFAULT now(),
-            CONSTRAINT hold_suppression_rates_pkey PRIMARY KEY (utc_day, window_days, touch),
+            CONSTRAINT hold_suppression_rates_pkey PRIMARY KEY (utc_day, window_days, touch, rate),
             CONSTRAINT hold_suppression_rates_touch_check CHECK (touch IN ('first', 'second')),
-            CONSTRAINT hold_suppression_rates_offered_check CHECK (offered >= 0),
-            CONSTRAINT hold_suppression_rates_suppressed_check CHECK (suppressed >= 0),
-            CONSTRAINT hold_suppression_rates_attempted_check CHECK (attempted >= 0),
-            CONSTRAINT hold_suppression_rates_held_check CHECK (held >= 0),
-            CONSTRAINT hold_suppression_rates_delivered_check CHECK (delivered >= 0),
-            CONSTRAINT hold_suppression_rates_failed_check CHECK (failed >= 0)
+            CONSTRAINT hold_suppression_rates_rate_check CHECK (rate ~ '^[a-z][a-z0-9_]{0,39}$'),
+            CONSTRAINT hold_suppression_rates_count_check CHECK (count >= 0),
+            CONSTRAINT hold_suppression_rates_total_check CHECK (total >= 0),
+            CONSTRAINT hold_suppression_rates_attempts_source_check
+                CHECK (attempts_source IN ('logged', 'derived', 'mixed'))
         )
     """)
     op.execute("""
         COMMENT ON TABLE ops.hold_suppression_rates IS
-        'Rates in the window of window_days days that ends with utc_day, with what they are made of.'
+        'Every rate in the window of window_days days that ends with utc_day, with what it is made of.'
     """)
     op.execute("""
         CREATE TABLE ops.second_touch_summaries (
@@ -65,8 +59,8 @@ def upgrade() -> None:
             offered bigint NOT NULL,
             suppressed bigint NOT NULL,
             suppressed_by jsonb NOT NULL,
-            attempted bigint NOT NULL,
-            attempted_derived boolean NOT NULL,
+            attempts bigint NOT NULL,
+            attempts_source text NOT NULL,
             queued bigint NOT NULL,
             held bigint NOT NULL,
             held_by jsonb NOT NULL,
@@ -82,7 +76,9 @@ def upgrade() -> None:
             CONSTRAINT second_touch_summaries_pkey PRIMARY KEY (utc_day, window_days),
             CONSTRAINT second_touch_summaries_offered_check CHECK (offered >= 0),
             CONSTRAINT second_touch_summaries_suppressed_check CHECK (suppressed >= 0),
-            CONSTRAINT second_touch_summaries_attempted_check CHECK (attempted >= 0),
+            CONSTRAINT second_touch_summaries_attempts_check CHECK (attempts >= 0),
+            CONSTRAINT second_touch_summaries_attempts_source_check
+                CHECK (attempts_source IN ('logged', 'derived', 'mixed')),
             CONSTRAINT second_touch_summaries_queued_check CHECK (queued >= 0),
             CONSTRAINT second_touch_summaries_held_check CHECK (held >= 0),
             CONSTRAINT second_touch_summaries_delivered_check CHECK (delivered >= 0),

@@ -1,4 +1,4 @@
-"""What the watchdog said."""
+"""What the watchdog decided: the verdict of each day, signal by signal, and where the day stands in an episode."""
 
 from alembic import op
 
@@ -18,22 +18,28 @@ def upgrade() -> None:
             status text NOT NULL,
             reason text NOT NULL,
             window_days integer NOT NULL,
-            n bigint,
-            x bigint,
+            count bigint,
+            total bigint,
             rate double precision,
             expected double precision,
+            critical double precision,
             limit_value double precision,
             bound double precision,
-            sees double precision,
+            min_detectable double precision,
+            history_days integer,
             computed_at timestamptz NOT NULL DEFAULT now(),
+            since date,
+            change text,
+            previous_status text,
             CONSTRAINT verdicts_pkey PRIMARY KEY (utc_day, position),
             CONSTRAINT verdicts_utc_day_signal_touch_key UNIQUE (utc_day, signal, touch),
-            CONSTRAINT verdicts_signal_check CHECK (signal IN (
-                'watchdog', 'identity_leak', 'delivered', 'hold_rate', 'suppression_rate', 'failure_rate',
-                'positive_rate')),
+            CONSTRAINT verdicts_signal_check CHECK (signal ~ '^[a-z][a-z0-9_]{0,39}$'),
             CONSTRAINT verdicts_touch_check CHECK (touch IN ('first', 'second', 'both')),
             CONSTRAINT verdicts_status_check CHECK (status IN ('healthy', 'insufficient_data', 'unhealthy')),
-            CONSTRAINT verdicts_reason_check CHECK (reason ~ '^[a-z][a-z0-9_]{0,39}$')
+            CONSTRAINT verdicts_reason_check CHECK (reason ~ '^[a-z][a-z0-9_]{0,39}$'),
+            CONSTRAINT verdicts_change_check CHECK (change IN ('none', 'opened', 'worsened', 'recovered')),
+            CONSTRAINT verdicts_previous_status_check
+                CHECK (previous_status IN ('healthy', 'insufficient_data', 'unhealthy'))
         )
     """)
     op.execute("""

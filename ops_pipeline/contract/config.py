@@ -1,21 +1,38 @@
 """The configuration file (TOML, named by OPS_CONFIG): thresholds, windows, taxonomy, privacy, schedule, links.
 
-Every key has a default, and an unknown key or impossible value is refused: a typo must not become a default.
+Every key has a default, and an unknown key or impossible value is refused: a typo must not become a default. What is
+wrong is said by line, key and what was expected, never by the text that stands there.
 """
 
 from __future__ import annotations
 
-import math
+import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+    create_model,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
 from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.rates import RATE_OF, RATES
 from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.tokens import LABEL_PATTERN, ConfigKey
 from ops_pipeline.contract.vocabulary import (
     ACKNOWLEDGED_REASONS,
     DISABLED_REASONS,
@@ -26,8 +43,8 @@ from ops_pipeline.contract.vocabulary import (
     Outcome,
     Reserved,
     Scope,
+    SignalName,
 )
-from ops_pipeline.contract.words import is_label
 
 HISTORY_DAYS = 252
 """Days of counts that a verdict looks back on: the 18 weeks that a baseline may reach, and the 18 weeks by which the
@@ -37,171 +54,264 @@ COUNTED_DAYS = 91
 LEAST_EVENTS_DAYS = 35
 """Days of events and runs that are always kept: longer than the schedule ever looks back."""
 MOST_KEPT_DAYS = 36_500
-LIMITED = ("hold_rate", "suppression_rate", "failure_rate", "positive_rate")
-"""What can have a limit."""
-LEARNED = (*LIMITED, "delivered")
+DEFAULT_RUNS_DAYS = 90
+"""Days that Dagster's runs are kept unless configured: as long as a report looks back."""
+LEARNED = (*RATE_OF, SignalName.DELIVERED)
 """What is held against its own history."""
 SHORT_WINDOW_DAYS = 2
 """The longest window that min_effect is about."""
+OFF = "off"
+"""How the file switches a limit or a retention off."""
 
 
-def _is_between(number: object, low: float, high: float) -> bool:
-    if not isinstance(number, int | float) or isinstance(number, bool):
+class Expected(StrEnum):
+    """What should have stood in the file."""
+
+    FILE = "file"
+    """A file that can be read."""
+    TOML = "toml"
+    """Correct TOML."""
+    SECTION = "known_section"
+    """One of the sections below."""
+    KEY = "known_key"
+    """One of the keys of that section."""
+    TABLE = "table"
+    """A table: a section with keys."""
+    REQUIRED = "required_key"
+    """A key that has no default."""
+    FRACTION = "fraction"
+    """A number between 0 and 1, both excluded."""
+    LIMIT = "fraction_or_off"
+    """The same, or `"off"`."""
+    NUMBER = "number_in_range"
+    """A number within the bounds that the rule names."""
+    WHOLE_NUMBER = "whole_number_in_range"
+    """A whole number within the bounds that the rule names."""
+    DAYS = "days_in_range"
+    """A whole number of days within the bounds that the rule names."""
+    ASCENDING = "ascending_days"
+    """A list of numbers of days, each once, the smallest first."""
+    DAY = "day"
+    """A day such as 2026-12-24, without quotes."""
+    ORDERED = "last_not_before_first"
+    """A last day that does not come before the first."""
+    LABELS = "list_of_labels"
+    """A list of labels, each once, none of them reserved."""
+    SIGNAL = "signal"
+    """One of the rates, or `"delivered"`."""
+    TOUCH = "touch"
+    """`"first"`, `"second"` or `"both"`."""
+    LIST = "list"
+    """A list of tables."""
+    PAGE = "http_address"
+    """An http(s) address without user, query or fragment."""
+    AT_MOST_DAYS = "at_most_days"
+    """No more than `days` of the same section."""
+    AT_LEAST_EVENTS_DAYS = "at_least_events_days"
+    """No less than `events_days` of the same section."""
+
+
+def _wrong(expected: Expected, key: str | None = None) -> PydanticCustomError:
+    # Of the model where a key is at fault, pydantic knows the place of the model only.
+    return PydanticCustomError("expected", "not what was expected", {"expected": expected, "key": key})
+
+
+def _expects(expected: Expected) -> WrapValidator:
+    """Return what makes whatever is wrong with a value say what was expected of it."""
+
+    def validate(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return handler(value)
+        except ValidationError:
+            failure = _wrong(expected)
+        raise failure
+
+    return WrapValidator(validate)
+
+
+def _checked(is_right: Callable[[Any], bool], expected: Expected) -> WrapValidator:
+    def validate(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+        found = handler(value)
+        if not is_right(found):
+            raise _wrong(expected)
+        return found
+
+    return WrapValidator(validate)
+
+
+def _off_is_none(value: object) -> object:
+    return None if value == OFF else value
+
+
+def _or_off(schema: dict[str, object]) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [schema, {"const": OFF}]})
+
+
+def _is_unique(values: tuple[object, ...]) -> bool:
+    return len(set(values)) == len(values)
+
+
+def _is_page(address: str) -> bool:
+    if not address.isascii() or not address.isprintable() or " " in address:
         return False
-    return math.isfinite(number) and low < number < high
-
-
-def _is_day(value: object) -> bool:
-    return type(value) is date
-
-
-def _is_page(address: object) -> bool:
-    if not isinstance(address, str) or not address.isascii() or not address.isprintable() or " " in address:
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and not {"@", "?", "#"} & set(address)
+    except ValueError:
         return False
-    parts = urlsplit(address)
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and not {"@", "?", "#"} & set(address)
 
 
-def _is_whole_between(number: object, low: int, high: int) -> bool:
-    return type(number) is int and low <= number <= high
+_FRACTION = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+_Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False), _expects(Expected.FRACTION)]
+_Limit = Annotated[
+    float | None,
+    Field(gt=0, lt=1, allow_inf_nan=False),
+    _expects(Expected.LIMIT),
+    BeforeValidator(_off_is_none),
+    _or_off(_FRACTION),
+]
+_Majority = Annotated[float, Field(gt=0.5, lt=1, allow_inf_nan=False), _expects(Expected.NUMBER)]
+_Effect = Annotated[float, Field(gt=1, lt=100, allow_inf_nan=False), _expects(Expected.NUMBER)]
+_Cells = Annotated[int, Field(ge=1, le=1000), _expects(Expected.WHOLE_NUMBER)]
+_Touch = Annotated[Scope, Field(strict=False), _expects(Expected.TOUCH)]
+_Day = Annotated[date, _expects(Expected.DAY)]
+_Word = Annotated[str, Field(pattern=LABEL_PATTERN)]
+_RESERVED_REASONS = frozenset(Reserved)
+_Reasons = Annotated[
+    tuple[_Word, ...],
+    Field(strict=False, json_schema_extra={"uniqueItems": True}),
+    _checked(lambda words: _is_unique(words) and not _RESERVED_REASONS & set(words), Expected.LABELS),
+    _expects(Expected.LABELS),
+]
+_Segments = Annotated[
+    tuple[_Word, ...],
+    Field(strict=False, json_schema_extra={"uniqueItems": True}),
+    _checked(lambda words: _is_unique(words) and not {*_RESERVED_REASONS, OTHER} & set(words), Expected.LABELS),
+    _expects(Expected.LABELS),
+]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+_Page = Annotated[
+    str | None,
+    _checked(lambda address: address is None or _is_page(address), Expected.PAGE),
+    _expects(Expected.PAGE),
+]
+
+
+def _kept(least: int) -> Any:
+    """Return the type of a number of days that something is kept, or None for ever."""
+    schema = {"type": "integer", "minimum": least, "maximum": MOST_KEPT_DAYS}
+    days = Field(ge=least, le=MOST_KEPT_DAYS)
+    return Annotated[int | None, days, _expects(Expected.DAYS), BeforeValidator(_off_is_none), _or_off(schema)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class Planned(_Section):
     """Days of a planned event, such as maintenance: left out of baseline and verdict, shown as planned."""
 
-    first: date
-    last: date
-    touch: Scope = Scope.BOTH
+    first: _Day
+    last: _Day
+    touch: _Touch = Scope.BOTH
 
-    def __post_init__(self) -> None:
-        if not _is_day(self.first) or not _is_day(self.last) or self.first > self.last:
-            raise ValueError("a planned event has a first day and a last day, in this order")
-        object.__setattr__(self, "touch", Scope(self.touch))
+    @model_validator(mode="after")
+    def _is_in_order(self) -> Planned:
+        if self.first > self.last:
+            raise _wrong(Expected.ORDERED, "last")
+        return self
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
+class Accepted(_Section):
     """A new level that was decided to be right: what came before it is no baseline any more."""
 
-    since: date
-    signal: str
-    touch: Scope = Scope.BOTH
-
-    def __post_init__(self) -> None:
-        if not _is_day(self.since) or self.signal not in LEARNED:
-            raise ValueError("an accepted level has a day and the name of a learned signal")
-        object.__setattr__(self, "touch", Scope(self.touch))
+    since: _Day
+    signal: Annotated[
+        SignalName,
+        Field(strict=False, json_schema_extra={"enum": [str(name) for name in LEARNED]}),
+        _checked(lambda signal: signal in LEARNED, Expected.SIGNAL),
+        _expects(Expected.SIGNAL),
+    ]
+    touch: _Touch = Scope.BOTH
 
     def covers(self, touch: str, signal: str) -> bool:
         """Return whether this is about that series."""
         return self.signal == signal and self.touch in (Scope.BOTH, touch)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Thresholds:
-    """What the watchdog calls unhealthy. Rates are fractions of 1; raises ValueError for an impossible value."""
+# Made from the table of rates: one key for each of them, with its usual limit.
+_LIMITS: dict[str, Any] = {rate.name.value: (_Limit, rate.limit) for rate in RATES}
+Limits: Any = create_model("Limits", __base__=_Section, **_LIMITS)
 
-    hold_rate: float | None = 0.35
-    """Highest acceptable n(held) / n(attempted). None (in the file: `"off"`): no limit."""
-    suppression_rate: float | None = 0.60
-    """Highest acceptable n(suppressed) / (n(offered) + n(suppressed)). None: no limit."""
-    failure_rate: float | None = None
-    """Highest acceptable n(failed) / (n(delivered) + n(failed)). None: no limit."""
-    positive_rate: float | None = 0.20
-    """Lowest acceptable n(acknowledged, positive) / n(delivered). None: no limit."""
-    first: Mapping[str, float | None] = field(default_factory=dict)
+
+class Thresholds(Limits):  # type: ignore[misc]
+    """What the watchdog calls unhealthy. Rates are fractions of 1; raises ValueError for an impossible value.
+
+    Each rate has its limit under its name: `hold_rate=0.35`; None (in the file: `"off"`) is no limit.
+    """
+
+    first: Limits = Limits()
     """Limits of the first touch, where they are not the common ones."""
-    second: Mapping[str, float | None] = field(default_factory=dict)
+    second: Limits = Limits()
     """Limits of the second touch, where they are not the common ones."""
-    window_days: int = 7
+    window_days: Annotated[int, Field(ge=1, le=35), _expects(Expected.DAYS)] = 7
     """Days, ending with the day in question, whose counts are held against the limits."""
-    confidence: float = 0.999
+    confidence: _Majority = 0.999
     """One-sided confidence of the Wilson bound that must lie beyond a limit before it is called unhealthy."""
-    power: float = 0.80
+    power: _Majority = 0.80
     """Chance with which a volume must show a real problem before it counts as enough to judge."""
-    fa_per_year: float = 0.5
+    fa_per_year: Annotated[float, Field(gt=0, lt=100, allow_inf_nan=False), _expects(Expected.NUMBER)] = 0.5
     """False alarms a year that all comparisons with history may cause together."""
-    min_effect: float = 1.5
+    min_effect: _Effect = 1.5
     """How many times the expected rate a window of one or two days must have (where low is bad: 1 / that)."""
-    min_effect_week: float = 1.3
+    min_effect_week: _Effect = 1.3
     """The same for windows of a week and longer."""
-    min_events: int = 5
+    min_events: Annotated[int, Field(ge=1, le=10_000), _expects(Expected.WHOLE_NUMBER)] = 5
     """Events that a high rate must at least consist of, or that a low one must at least lack."""
-    max_unusable: float = 0.01
+    max_unusable: _Fraction = 0.01
     """Highest acceptable share of reasons that are no label, not declared, or missing."""
-    planned: tuple[Planned, ...] = ()
+    planned: Annotated[tuple[Planned, ...], Field(strict=False)] = ()
     """Planned events."""
-    accepted: tuple[Accepted, ...] = ()
+    accepted: Annotated[tuple[Accepted, ...], Field(strict=False)] = ()
     """New levels that were decided to be right."""
-
-    def __post_init__(self) -> None:
-        for limits in (self.first, self.second):
-            if not isinstance(limits, Mapping) or limits.keys() - set(LIMITED):
-                raise ValueError("a touch has limits of its own for rates only")
-        for limit in (*(getattr(self, name) for name in LIMITED), *self.first.values(), *self.second.values()):
-            if limit is not None and not _is_between(limit, 0, 1):
-                raise ValueError("a limit is a fraction between 0 and 1")
-        if not _is_whole_between(self.window_days, 1, 35):
-            raise ValueError("window_days is a whole number from 1 to 35")
-        if not _is_between(self.confidence, 0.5, 1) or not _is_between(self.power, 0.5, 1):
-            raise ValueError("confidence and power lie between 0.5 and 1")
-        if not _is_between(self.fa_per_year, 0, 100):
-            raise ValueError("fa_per_year lies between 0 and 100")
-        if not _is_between(self.min_effect, 1, 100) or not _is_between(self.min_effect_week, 1, 100):
-            raise ValueError("a minimum effect lies between 1 and 100")
-        if not _is_whole_between(self.min_events, 1, 10_000) or not _is_between(self.max_unusable, 0, 1):
-            raise ValueError("min_events is a whole number of at least 1, max_unusable a fraction")
-        if not all(isinstance(one, Planned) for one in self.planned):
-            raise ValueError("a planned event has a first day and a last day, in this order")
-        if not all(isinstance(one, Accepted) for one in self.accepted):
-            raise ValueError("an accepted level has a day and the name of a learned signal")
 
     def limit(self, touch: str, name: str) -> float | None:
         """Return the limit of a rate of one touch; None: it has none."""
-        own: Mapping[str, float | None] = getattr(self, touch)
-        common: float | None = getattr(self, name)
-        return own.get(name, common)
+        own = getattr(self, touch)
+        limit: float | None = getattr(own if name in own.model_fields_set else self, name)
+        return limit
 
     def effect(self, window_days: int) -> float:
         """Return how many times the expected rate a window of so many days must at least have."""
         return self.min_effect if window_days <= SHORT_WINDOW_DAYS else self.min_effect_week
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Windows:
+class Windows(_Section):
     """The windows that are reported, in days, each ending with the day in question."""
 
-    days: tuple[int, ...] = (7, 30)
+    days: Annotated[
+        tuple[Annotated[int, Field(ge=2, le=COUNTED_DAYS - 1)], ...],
+        Field(strict=False, min_length=1),
+        _checked(lambda days: list(days) == sorted(set(days)), Expected.ASCENDING),
+        _expects(Expected.ASCENDING),
+    ] = (7, 30)
+    """Windows beside the day itself, the shortest first."""
 
-    def __post_init__(self) -> None:
-        if not self.days or not all(_is_whole_between(days, 2, COUNTED_DAYS - 1) for days in self.days):
-            raise ValueError("windows are whole numbers of days from 2 to 90")
-        if list(self.days) != sorted(set(self.days)):
-            raise ValueError("windows are listed once each, shortest first")
 
+class Taxonomy(_Section):
+    """The reasons a deployment declares, for each outcome that needs one, and its segments."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taxonomy:
-    """The reasons a deployment declares, for each outcome that needs one, and its segments.
-
-    Raises ValueError for a reason or segment that is no label or is one of the reserved words.
-    """
-
-    held: tuple[str, ...] = HELD_REASONS
-    suppressed: tuple[str, ...] = SUPPRESSED_REASONS
-    disabled: tuple[str, ...] = DISABLED_REASONS
-    failed: tuple[str, ...] = FAILED_REASONS
-    segments: tuple[str, ...] = ()
+    held: _Reasons = HELD_REASONS
+    """Reasons of `held`."""
+    suppressed: _Reasons = SUPPRESSED_REASONS
+    """Reasons of `suppressed`."""
+    disabled: _Reasons = DISABLED_REASONS
+    """Reasons of `disabled`."""
+    failed: _Reasons = FAILED_REASONS
+    """Reasons of `failed`."""
+    segments: _Segments = ()
     """Segments whose deliveries are broken down, such as the channels; what is not declared is never named."""
-
-    def __post_init__(self) -> None:
-        reserved = set(Reserved)
-        for reasons in (self.held, self.suppressed, self.disabled, self.failed):
-            if any(not is_label(reason) or reason in reserved for reason in reasons):
-                raise ValueError("a declared reason is no label, or is reserved")
-        if any(not is_label(segment) or segment in {*reserved, OTHER} for segment in self.segments):
-            raise ValueError("a declared segment is no label, or is reserved")
 
     @property
     def reasons(self) -> Mapping[Outcome, tuple[str, ...]]:
@@ -215,60 +325,45 @@ class Taxonomy:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Privacy:
+class Privacy(_Section):
     """What keeps identifiers out."""
 
-    max_segments: int = 50
+    max_segments: _Cells = 50
     """More distinct segments than this on one day are no segments; the day is counted without them."""
-    min_cell: int = 10
+    min_cell: _Cells = 10
     """A segment with fewer deliveries on a day is not named; it is folded into the others. 1: all are named."""
 
-    def __post_init__(self) -> None:
-        if not _is_whole_between(self.min_cell, 1, 1000):
-            raise ValueError("min_cell is a whole number from 1 to 1000")
-        if not _is_whole_between(self.max_segments, 1, 1000):
-            raise ValueError("max_segments is a whole number from 1 to 1000")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
+class Schedule(_Section):
     """Which days the daily schedule asks for."""
 
-    days: int = 7
-    """So many complete days back, whatever was missed is made up for: a daemon that was down, a failed run."""
-    late_days: int = 3
-    """So many complete days back, a day is done again once a day, because events may have arrived late."""
+    days: Annotated[int, Field(ge=1, le=31), _expects(Expected.DAYS)] = 7
+    """How many complete days back a day is run if it was missed or its run failed."""
+    late_days: Annotated[int, Field(ge=0, le=31), _expects(Expected.DAYS)] = 3
+    """How many complete days back a day is run again once a day, because events may arrive late."""
 
-    def __post_init__(self) -> None:
-        if not _is_whole_between(self.days, 1, 31):
-            raise ValueError("days is a whole number from 1 to 31")
-        if not _is_whole_between(self.late_days, 0, self.days):
-            raise ValueError("late_days is a whole number from 0 to days")
+    @model_validator(mode="after")
+    def _is_within(self) -> Schedule:
+        if self.late_days > self.days:
+            raise _wrong(Expected.AT_MOST_DAYS, "late_days")
+        return self
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
-    """How many days things are kept, the last complete day included; what is not set is kept for ever."""
+class Retention(_Section):
+    """How many days things are kept, the last complete day included. `"off"`: for ever."""
 
-    events_days: int | None = None
+    events_days: _kept(LEAST_EVENTS_DAYS) = None  # type: ignore[valid-type]
     """Events in `ops.delivery_events`: older days that are counted are dropped whole."""
-    counts_days: int | None = None
+    counts_days: _kept(HISTORY_DAYS) = None  # type: ignore[valid-type]
     """Counts, figures and verdicts: older days are deleted, and cannot be asked for any more."""
-    runs_days: int | None = None
+    runs_days: _kept(LEAST_EVENTS_DAYS) = DEFAULT_RUNS_DAYS  # type: ignore[valid-type]
     """Dagster's runs with their events: older ones are deleted, their days stay shown as done."""
 
-    def __post_init__(self) -> None:
-        for name, least in (
-            ("events_days", LEAST_EVENTS_DAYS),
-            ("counts_days", HISTORY_DAYS),
-            ("runs_days", LEAST_EVENTS_DAYS),
-        ):
-            days = getattr(self, name)
-            if days is not None and not _is_whole_between(days, least, MOST_KEPT_DAYS):
-                raise ValueError(f"{name} is a whole number of at least {least}")
+    @model_validator(mode="after")
+    def _keeps_counts_longer(self) -> Retention:
         if self.counts_days is not None and self.counts_days < (self.events_days or 0):
-            raise ValueError("counts_days is at least events_days")
+            raise _wrong(Expected.AT_LEAST_EVENTS_DAYS, "counts_days")
+        return self
 
     @property
     def is_set(self) -> bool:
@@ -281,37 +376,34 @@ def first_kept(last: date, days: int | None) -> date | None:
     return None if days is None else last - timedelta(days=days - 1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Links:
+class Links(_Section):
     """Where people are sent."""
 
-    runbook: str | None = None
+    runbook: Annotated[
+        str | None,
+        _checked(lambda address: address is None or _is_page(address), Expected.PAGE),
+        _expects(Expected.PAGE),
+    ] = None
     """Address of the operator runbook as you publish it: checks and alerts link to what it says of their reason."""
-
-    def __post_init__(self) -> None:
-        if self.runbook is not None and not _is_page(self.runbook):
-            raise ValueError("runbook is an http(s) address without user, query or fragment")
 
     def of(self, reason: Reason) -> str | None:
         """Return the address of what the runbook says of `reason`; None: no runbook is named."""
         return None if self.runbook is None else f"{self.runbook}#{reason}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class Config(_Section):
     """The whole configuration, section by section."""
 
-    thresholds: Thresholds = field(default_factory=Thresholds)
-    windows: Windows = field(default_factory=Windows)
-    taxonomy: Taxonomy = field(default_factory=Taxonomy)
-    privacy: Privacy = field(default_factory=Privacy)
-    schedule: Schedule = field(default_factory=Schedule)
-    retention: Retention = field(default_factory=Retention)
-    links: Links = field(default_factory=Links)
+    thresholds: Thresholds = Thresholds()
+    windows: Windows = Windows()
+    taxonomy: Taxonomy = Taxonomy()
+    privacy: Privacy = Privacy()
+    schedule: Schedule = Schedule()
+    retention: Retention = Retention()
+    links: Links = Links()
 
 
-_TABLES: Mapping[str, type] = {"planned": Planned, "accepted": Accepted}
-SECTIONS = {
+SECTIONS: Mapping[str, type[_Section]] = {
     "thresholds": Thresholds,
     "windows": Windows,
     "taxonomy": Taxonomy,
@@ -320,43 +412,89 @@ SECTIONS = {
     "retention": Retention,
     "links": Links,
 }
+_MODELS: tuple[type[_Section], ...] = (Config, *SECTIONS.values(), Planned, Accepted)
+_KEYS = frozenset(key for model in _MODELS for key in model.model_fields)
+"""Every word that a key may be: what stands in a file is named only where it is one of them."""
+
+_OF_TYPE = {
+    "missing": Expected.REQUIRED,
+    "model_type": Expected.TABLE,
+    "dict_type": Expected.TABLE,
+    "tuple_type": Expected.LIST,
+}
 
 
 def parse_config(document: Mapping[str, Any]) -> Config:
-    """Return the configuration that a parsed TOML document declares.
-
-    Raises ValueError or TypeError for an unknown section or key, or a value of the wrong kind.
-    """
-    unknown = document.keys() - SECTIONS.keys()
-    if unknown:
-        raise ValueError("unknown section")
-    return Config(**{name: _section(SECTIONS[name], values) for name, values in document.items()})
-
-
-def _section(cls: type, values: object) -> Any:
-    if not isinstance(values, Mapping) or values.keys() - {item.name for item in fields(cls)}:
-        raise ValueError("unknown key")
-    if any(isinstance(value, list) and len(set(map(str, value))) != len(value) for value in values.values()):
-        raise ValueError("a list names something twice")
-    return cls(**{key: _value(key, value) for key, value in values.items()})
-
-
-def _value(key: str, value: object) -> object:
-    if key in LIMITED and value == "off":
-        return None
-    if key in _TABLES and isinstance(value, list):
-        return tuple(_section(_TABLES[key], item) for item in value)
-    if isinstance(value, list):
-        return tuple(value)
-    if isinstance(value, Mapping):
-        return {name: _value(name, item) for name, item in value.items()}
-    return value
+    """Return the configuration that a parsed TOML document declares. Raises ValueError where it is none."""
+    return Config.model_validate(document)
 
 
 def load_config(path: Path) -> Config:
-    """Return the configuration in the TOML file at `path`. Raises OpsError `invalid_config`."""
+    """Return the configuration in the TOML file at `path`.
+
+    Raises OpsError `invalid_config` with `line` (from 1), `key` and `expected`, as far as they are known.
+    """
+    line, key, expected = None, None, Expected.FILE
     try:
-        return parse_config(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        text = path.read_text(encoding="utf-8")
+        expected = Expected.TOML
+        return parse_config(tomllib.loads(text))
+    except ValidationError as error:
+        line, key, expected = min(_faults(error, text), key=lambda fault: fault[0] or 0)
+    except tomllib.TOMLDecodeError as error:
+        line = _line_in(error) or len(text.splitlines())
+    except (OSError, ValueError, RecursionError):
         pass
-    raise OpsError(Reason.INVALID_CONFIG)
+    raise OpsError(Reason.INVALID_CONFIG, line=line, key=key, expected=expected)
+
+
+def _line_in(error: tomllib.TOMLDecodeError) -> int | None:
+    """Return the line that is at fault: the number is all that is read of the text."""
+    found = re.search(r"at line ([0-9]+), column", str(error))
+    return int(found[1]) if found else None
+
+
+def _faults(error: ValidationError, text: str) -> Iterator[tuple[int | None, ConfigKey | None, Expected]]:
+    """Yield the line, the key and what was expected, of each fault: of the text itself nothing is read."""
+    for fault in error.errors(include_url=False, include_input=False):
+        place, kind, given = fault["loc"], fault["type"], fault.get("ctx", {})
+        if kind == "extra_forbidden":
+            expected = Expected.KEY if len(place) > 1 else Expected.SECTION
+        else:
+            expected = given["expected"] if kind == "expected" else _OF_TYPE.get(kind, Expected.REQUIRED)
+        if given.get("key"):
+            place = (*place, given["key"])
+        words = [str(part) for part in place if part in _KEYS]
+        yield _line_of(text, place), ConfigKey(".".join(words)) if words else None, expected
+
+
+def _line_of(text: str, place: tuple[str | int, ...]) -> int | None:
+    """Return the line on which the statement begins that brings what stands at `place`; None: none does.
+
+    A file is a TOML document after each whole statement, so that the first such beginning that has the place tells.
+    """
+    lines = text.splitlines()
+    # The parts that are there: of a key that is missing, its table.
+    while place:
+        begins: int | None = None
+        for number, line in enumerate(lines, start=1):
+            if begins is None and line.strip() and not line.lstrip().startswith("#"):
+                begins = number
+            try:
+                document = tomllib.loads("\n".join(lines[:number]))
+            except ValueError:
+                continue
+            if _is_at(document, place):
+                return begins
+            begins = None
+        place = place[:-1]
+    return None
+
+
+def _is_at(document: Any, place: tuple[str | int, ...]) -> bool:
+    for part in place:
+        try:
+            document = document[part]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True

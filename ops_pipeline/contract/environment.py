@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from enum import StrEnum
 
 from ops_pipeline.contract.errors import OpsError
@@ -70,15 +69,21 @@ REQUIRED = tuple(sorted(name for name in Name if name.is_required))
 """What production needs, sorted."""
 
 DSNS = (Name.DAGSTER_POSTGRES_DSN, Name.OPS_EVENTS_DSN, Name.OPS_POSTGRES_DSN)
-LOCAL_HOSTS = ("", "localhost", "127.0.0.1", "[::1]")
-MAX_PORT = 65535
-# Enough to say that a DSN cannot work; libpq itself takes it apart. urllib.parse would cost a tenth of the start.
-_DSN = (
-    r"(postgres|postgresql(\+psycopg2?)?)://"
-    r"([^:/?#@]*(:(?P<password>[^/?#@]*))?@)?(?P<host>\[[^]/?#@]*\]|[^][:/?#@]*)(:(?P<port>[^/?#@]*))?"
-    r"/[^?#]+(\?(?P<query>[^#]*))?"
-)
-TLS_MODES = ("require", "verify-ca", "verify-full")
+
+
+class EnvPart(StrEnum):
+    """Which part of a value cannot work."""
+
+    SCHEME = "scheme"
+    HOST = "host"
+    PORT = "port"
+    DATABASE = "database"
+    PASSWORD = "password"  # noqa: S105 - a word
+    TLS = "tls"
+    PARAMETER = "parameter"
+    RELATION = "relation"
+    DAY = "day"
+    ADDRESS = "address"
 
 
 def value(name: Name, environ: Mapping[str, str] = os.environ) -> str | None:
@@ -109,29 +114,21 @@ def is_prod_configured(environ: Mapping[str, str] = os.environ) -> bool:
     return len(missing_names(environ)) < len(REQUIRED)
 
 
-def check_production(environ: Mapping[str, str] = os.environ) -> int:
-    """Return how many names production needs, all of them set and plausible; connects nowhere.
-
-    Raises OpsError `missing_env`, `invalid_env` or `invalid_config`.
-    """
-    if missing := missing_names(environ):
-        raise OpsError(Reason.MISSING_ENV, missing=missing)
-    if invalid := invalid_names(environ):
-        raise OpsError(Reason.INVALID_ENV, invalid=invalid)
-    if value(Name.OPS_CONFIG, environ):
-        config(environ)
-    return len(REQUIRED)
+def invalid_env(faults: Mapping[Name, EnvPart]) -> OpsError:
+    """Return the error that names the variables whose value cannot work, and of each the part that is at fault."""
+    names = sorted(faults)
+    return OpsError(Reason.INVALID_ENV, invalid=tuple(names), part=tuple(faults[name] for name in names))
 
 
 def first_day(environ: Mapping[str, str] = os.environ) -> date:
     """Return the first day (UTC) that can be asked for. Raises OpsError `invalid_env`."""
-    from datetime import date
+    from ops_pipeline.contract.days import parse_day
 
     try:
-        return date.fromisoformat(required_value(Name.OPS_FIRST_DAY, environ))
-    except ValueError:
+        return parse_day(required_value(Name.OPS_FIRST_DAY, environ))
+    except OpsError:
         pass
-    raise OpsError(Reason.INVALID_ENV, invalid=(Name.OPS_FIRST_DAY,))
+    raise invalid_env({Name.OPS_FIRST_DAY: EnvPart.DAY})
 
 
 def first_kept_day(environ: Mapping[str, str] = os.environ) -> date:
@@ -162,58 +159,3 @@ def config(environ: Mapping[str, str] = os.environ) -> Config:
 
     path = value(Name.OPS_CONFIG, environ)
     return load_config(Path(path)) if path else Config()
-
-
-def is_plausible_dsn(text: str) -> bool:
-    """Return whether `text` reads as a PostgreSQL URL with a database, without connecting anywhere."""
-    parts = _parts(text)
-    return parts is not None and bool(parts["host"] or "host" in _options(parts)) and _is_port(parts["port"])
-
-
-def is_protected_dsn(text: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Return whether a DSN of another machine brings a password or certificate, and asks for TLS.
-
-    libpq's own variables count too, as does a service file, whose content is not read.
-    """
-    parts = _parts(text)
-    options = _options(parts)
-    host = options.get("host") or (parts["host"] if parts else "")
-    is_local = host in LOCAL_HOSTS or host.startswith(("/", "%2F", "%2f", "@"))
-    if is_local or "service" in options or environ.get("PGSERVICE"):
-        return True
-    has_password = bool(
-        (parts and parts["password"])
-        or any(options.get(key) for key in ("password", "passfile", "sslcert"))
-        or any(environ.get(key) for key in ("PGPASSWORD", "PGPASSFILE", "PGSSLCERT"))
-        or os.path.exists(os.path.expanduser("~/.pgpass"))  # noqa: PTH110, PTH111 - pathlib would cost as much
-    )
-    has_tls = (options.get("sslmode") or environ.get("PGSSLMODE")) in TLS_MODES
-    return has_password and (has_tls or value(Name.OPS_ALLOW_NO_TLS, environ) == "1")
-
-
-def _parts(dsn: str) -> re.Match[str] | None:
-    return re.fullmatch(_DSN, dsn, flags=re.IGNORECASE)
-
-
-def _options(parts: re.Match[str] | None) -> dict[str, str]:
-    pairs = (parts["query"] or "").split("&") if parts else []
-    return {key: found for key, _, found in (pair.partition("=") for pair in pairs)}
-
-
-def _is_port(text: str | None) -> bool:
-    return not text or (text.isascii() and text.isdigit() and 0 < int(text) <= MAX_PORT)
-
-
-def _is_usable_dsn(text: str, environ: Mapping[str, str]) -> bool:
-    return is_plausible_dsn(text) and is_protected_dsn(text, environ)
-
-
-def invalid_names(environ: Mapping[str, str] = os.environ) -> tuple[Name, ...]:
-    """Return the names that are set to something that cannot work, sorted."""
-    invalid = [name for name in DSNS if (found := value(name, environ)) and not _is_usable_dsn(found, environ)]
-    if environ.get(Name.OPS_FIRST_DAY):
-        try:
-            first_day(environ)
-        except OpsError:
-            invalid.append(Name.OPS_FIRST_DAY)
-    return tuple(sorted(invalid))

@@ -63,7 +63,7 @@ _CAUSES = (
 
 
 _CAUSE = "ops_cause"
-"""The attribute in which a scrubbed error keeps its cause."""
+"""The attribute in which a redacted error keeps its cause."""
 _DSN = "ops_dsn"
 """The attribute in which a driver's error keeps the name of the variable that holds the DSN."""
 
@@ -74,7 +74,7 @@ class OpsError(Exception):
     Raise it outside `except` blocks or `from None`: a chain would carry the original's text along.
     """
 
-    is_declared = True
+    has_safe_text = True
     """Whether its text is made of declared words only, so that it may go beyond the boundary."""
 
     def __init__(self, reason: Reason, **fields: object) -> None:
@@ -115,7 +115,7 @@ def reason_of(error: BaseException) -> Reason:
     return Reason.INTERNAL_ERROR
 
 
-def as_declared(error: BaseException) -> OpsError:
+def to_ops_error(error: BaseException) -> OpsError:
     """Return the OpsError that stands for `error`; raise it after the `except` block, so that nothing is chained."""
     if SHOWS_DETAILS and not isinstance(error, OpsError):
         import traceback
@@ -130,7 +130,7 @@ def as_declared(error: BaseException) -> OpsError:
     return OpsError(reason, cause=cause_of(error), **({"dsn": name} if name else {}))
 
 
-def keep_name(error: BaseException, name: str) -> None:
+def keep_dsn_name(error: BaseException, name: str) -> None:
     """Keep with a driver's error the name of the variable that holds the DSN: lines say which database it was."""
     setattr(error, _DSN, name)
 
@@ -156,7 +156,7 @@ def cause_of(error: BaseException) -> Cause:
     return next((cause for cause, pattern in _CAUSES if re.search(pattern, text)), Cause.OTHER)
 
 
-def scrub(error: BaseException) -> None:
+def redact(error: BaseException) -> None:
     """Put the reason of a database error in place of its text, and keep its type and SQLSTATE.
 
     For errors that a library catches by type before any boundary of ours: it logs and stores what it caught.
@@ -178,7 +178,7 @@ def scrub(error: BaseException) -> None:
 def silence_libraries() -> None:
     """Let the libraries that hold secrets log nothing, whatever log the process has.
 
-    What they log names users, databases, hosts and addresses, without any exception that could be scrubbed.
+    What they log names users, databases, hosts and addresses, without any exception that could be redacted.
     """
     import logging
 
@@ -187,7 +187,7 @@ def silence_libraries() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
-def declared(function: Callable[P, T]) -> Callable[P, T]:
+def error_boundary(function: Callable[P, T]) -> Callable[P, T]:
     """Make `function`, which may be a generator, raise OpsError only, with nothing of the original attached."""
 
     @functools.wraps(function)
@@ -195,7 +195,7 @@ def declared(function: Callable[P, T]) -> Callable[P, T]:
         try:
             return function(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - this is the boundary
-            failure = _beyond(error)
+            failure = _replacement(error)
         raise failure
 
     @functools.wraps(function)
@@ -203,7 +203,7 @@ def declared(function: Callable[P, T]) -> Callable[P, T]:
         try:
             return (yield from function(*args, **kwargs))  # type: ignore[misc, no-any-return]
         except BaseException as error:  # noqa: BLE001 - this is the boundary
-            failure = _beyond(error)
+            failure = _replacement(error)
         raise failure
 
     code = getattr(function, "__code__", None)
@@ -211,11 +211,11 @@ def declared(function: Callable[P, T]) -> Callable[P, T]:
     return guarded_generator if is_generator else guarded  # type: ignore[return-value]
 
 
-def _beyond(error: BaseException) -> BaseException:
+def _replacement(error: BaseException) -> BaseException:
     """Return what is raised in place of `error`."""
     if type(error).__name__ in _PASSED_ON:
         return type(error)()
-    if getattr(error, "is_declared", False) and not isinstance(error, OpsError):
+    if getattr(error, "has_safe_text", False) and not isinstance(error, OpsError):
         error.__cause__ = error.__context__ = None
         return error
-    return as_declared(error)
+    return to_ops_error(error)

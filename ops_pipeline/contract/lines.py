@@ -1,6 +1,6 @@
 """Lines that cannot carry text: the one way in which anything is said to an operator.
 
-A line is `<name> key=value ...`. A value is a number, an ISO date, a member of an enum declared in code, a `Word` of
+A line is `<name> key=value ...`. A value is a number, an ISO date, a member of an enum declared in code, a `Token` of
 a fixed shape, or a group of those; there is no way to put other text in. This module is the only one that prints.
 """
 
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from enum import IntEnum, StrEnum
 
-from ops_pipeline.contract.words import Label, SmallCell, SqlState, Word, is_label
+from ops_pipeline.contract.tokens import Label, SmallCell, SqlState, Token, is_label
 
 NONE = "none"
 """How an absent value reads: a rate without a denominator is absent, never 0."""
@@ -66,7 +66,6 @@ class LineName(StrEnum):
     GITHUB_ISSUE = "github_issue"
     GITHUB_RUN = "github_run"
     GITHUB_SCHEDULE = "github_schedule"
-    HEARTBEAT_CHECK = "heartbeat_check"
     METRICS = "metrics"
     OPS_CI_NORMALIZE = "ops_ci_normalize"
     OPS_DAILY = "ops_daily"
@@ -83,7 +82,7 @@ class LineName(StrEnum):
     PROD_VERIFY = "prod_verify"
     REPORT = "report"
     RETENTION = "retention"
-    RETENTION_PAST = "retention_past"
+    RETENTION_EXPIRED = "retention_expired"
     SECRET_ECHO_GUARD = "secret_echo_guard"  # noqa: S105 - a name
     SECRET_ECHO_GUARD_FINDING = "secret_echo_guard_finding"  # noqa: S105 - a name
     SELFTEST = "selftest"
@@ -106,7 +105,7 @@ def _plain(value: object) -> object:
         return value
     if isinstance(value, StrEnum):
         return value.value
-    if isinstance(value, Word):
+    if isinstance(value, Token):
         return str(value)
     if _is_date(value):
         return str(value)
@@ -141,7 +140,7 @@ def _text(plain: object) -> str:
             return str(plain)
 
 
-def in_words(value: object) -> str:
+def as_text(value: object) -> str:
     """Return how a value reads in a line. Raises TypeError for whatever may not stand in one."""
     return _text(_plain(value))
 
@@ -171,7 +170,7 @@ _KINDS = (Label, SmallCell, SqlState)
 _PART = r"[a-z][a-z0-9_]{0,39}:-?[0-9]+|-?[0-9]+(\.[0-9]+)?|[0-9]{4}-[0-9]{2}-[0-9]{2}|[A-Z]+(_[A-Z]+)+"
 
 
-class Said(Line):
+class ParsedLine(Line):
     """A line that another process said. Raises ValueError, without repeating the text, unless it reads as one."""
 
     def __init__(self, text: str) -> None:
@@ -183,7 +182,7 @@ class Said(Line):
         self.fields = {key: value for key, _, value in fields}
 
     @classmethod
-    def maybe(cls, text: str) -> Said | None:
+    def or_none(cls, text: str) -> ParsedLine | None:
         """Return `text` as a line that was said, or None where it is none."""
         try:
             return cls(text)
@@ -192,7 +191,7 @@ class Said(Line):
 
 
 def _is_value(text: str) -> bool:
-    return all(re.fullmatch(_PART, part) or any(kind.maybe(part) for kind in _KINDS) for part in text.split(","))
+    return all(re.fullmatch(_PART, part) or any(kind.or_none(part) for kind in _KINDS) for part in text.split(","))
 
 
 class Snapshot(Line):
@@ -278,12 +277,12 @@ class Output:
         self.is_quiet = is_quiet
         self._failure = failure
 
-    def say(self, line: Line) -> None:
+    def write(self, line: Line) -> None:
         """Print a line on the way to the one that decides."""
         if not self.is_quiet and self.form is not Format.NAGIOS:
             self._print(line)
 
-    def expose(self, samples: str) -> None:
+    def write_samples(self, samples: str) -> None:
         """Print what `exposition` returns."""
         _write(samples.rstrip("\n"))
 
@@ -291,7 +290,7 @@ class Output:
         """Print a line so that GitHub shows it above the log of the run, whatever the format."""
         _write(f"::warning::{line}")
 
-    def decide(self, line: Line, exit_code: int = ExitCode.OK, measures: Iterable[Measure] = ()) -> int:
+    def finish(self, line: Line, exit_code: int = ExitCode.OK, measures: Iterable[Measure] = ()) -> int:
         """Print the line that decides and return the exit code that the format wants."""
         if self.form is Format.NAGIOS:
             state = self._state(line)

@@ -103,6 +103,11 @@ class Reason(StrEnum):
         "Counts contradict each other: a step has more events than the one before, or attempts have no outcome.",
         "Check how the source writes attempted, held, queued and delivered; every rate of this day is in doubt.",
     )
+    LOGGING_CHANGED = (
+        "logging_changed",
+        "The source began or stopped to log attempted or queued in these days. Delivery itself is in order.",
+        "Nothing to do if it was on purpose: each day's rates use what that day has.",
+    )
     LABELS_UNUSABLE = (
         "labels_unusable",
         "Too many reasons are no label, not declared, or missing; they are counted but say nothing.",
@@ -130,7 +135,7 @@ class Reason(StrEnum):
     )
     LOW_VOLUME = (
         "low_volume",
-        "Too few events for this volume to have shown a problem; see sees=.",
+        "Too few events for this volume to have shown a problem; see min_detectable=.",
         "Wait for more traffic, or use a longer window.",
     )
     NO_EVENTS = (
@@ -402,6 +407,11 @@ class Reason(StrEnum):
         "day_too_old",
         "The last day that was decided ended longer ago than --max-age, or none ever was.",
         "Look at the daemon, the schedule and the last runs in the Dagster UI; then run ops_daily for yesterday.",
+    )
+    NOT_COUNTED = (
+        "not_counted",
+        "The events of the day were never counted, which is not the same as no events.",
+        "Run ops_daily for it, or backfill, which count it first.",
     )
     NOT_JUDGED = (
         "not_judged",

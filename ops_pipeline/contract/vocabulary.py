@@ -103,6 +103,19 @@ class AlertKind(StrEnum):
     TEST = "test"
 
 
+class AttemptsSource(StrEnum):
+    """Where the number of attempts is from."""
+
+    LOGGED = "logged"
+    """The source logs events `attempted`."""
+    DERIVED = "derived"
+    """It logs none, or fewer than have an outcome: attempts are held + queued."""
+    MIXED = "mixed"
+    """Some days are logged, others derived."""
+
+
+ATTEMPTS = "attempts"
+"""How many sends were attempted, decided day by day: see `AttemptsSource`."""
 POSITIVE = "positive"
 OTHER = "other"
 """All segments that are not named, and none."""

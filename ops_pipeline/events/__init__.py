@@ -1,1 +1,1 @@
-"""Where events come from, and counting them: the only room that touches events."""
+"""Where events come from, and counting them: the only layer that touches events."""

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ops_pipeline.contract.days import ONE_DAY, last_complete_day
 from ops_pipeline.contract.environment import Name
-from ops_pipeline.contract.words import Label
+from ops_pipeline.contract.tokens import Label
 from ops_pipeline.events.intake import Rules
 from ops_pipeline.events.sample import DAYS, SEGMENTS, Sample, write_sample
 from ops_pipeline.store.embedded import EmbeddedServer, embedded_server
@@ -48,7 +48,7 @@ def demo_database(folder: Path) -> Iterator[DemoDatabase]:
     folder = folder.resolve()
     with embedded_server(folder / "postgres") as server:
         demo = DemoDatabase(folder, server, last_complete_day())
-        _make_room(demo)
+        _replace_old_databases(demo)
         with _environment(demo):
             yield demo
 
@@ -64,7 +64,7 @@ def sample_rules(sample: Sample, *, shows_progress: bool) -> Rules:
     return Rules(first_day=sample.first_day, unique_by="event_id", shows_progress=shows_progress)
 
 
-def _make_room(demo: DemoDatabase) -> None:
+def _replace_old_databases(demo: DemoDatabase) -> None:
     """Create today's database; drop those of earlier days unless somebody still looks at them."""
     existing = demo.server.databases()
     demo.server.ensure_role(_ROLE)

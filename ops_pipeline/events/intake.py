@@ -1,6 +1,6 @@
 """Event files into `ops.delivery_events`: CSV, JSON Lines and Parquet, all or nothing, each file once.
 
-DuckDB reads, judges and deduplicates the rows; what is good goes as Arrow batches into one COPY. The file is read
+DuckDB reads, judges and deduplicates the rows; what is good goes through a pipe into one COPY. The file is read
 twice: first to count, then to load, so that nothing is loaded of a file that is not taken.
 """
 
@@ -10,6 +10,7 @@ import csv
 import gzip
 import hashlib
 import io
+import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -24,10 +25,10 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.dialects.postgresql import insert
 
 from ops_pipeline.contract.days import ONE_DAY, start_of
-from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.errors import OpsError, to_ops_error
 from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.tokens import LABEL_PATTERN
 from ops_pipeline.contract.vocabulary import ACKNOWLEDGED_REASONS, Outcome, Reserved, Touch
-from ops_pipeline.contract.words import LABEL_PATTERN
 from ops_pipeline.store.engine import writing
 from ops_pipeline.store.partitions import ensure_partitions
 from ops_pipeline.store.schema import intake_batches
@@ -35,7 +36,7 @@ from ops_pipeline.store.schema import intake_batches
 REQUIRED_COLUMNS = ("occurred_at", "touch", "outcome")
 OPTIONAL_COLUMNS = ("reason", "segment")
 _WITH_REASON = (Outcome.SUPPRESSED, Outcome.HELD, Outcome.FAILED, Outcome.DISABLED, Outcome.ACKNOWLEDGED)
-_BATCH_ROWS = 50_000
+_PART_BYTES = 1 << 18
 _PROGRESS_SECONDS = 0.2
 
 
@@ -131,23 +132,20 @@ def _is_new(connection: Connection, digest: bytes) -> bool:
 
 def _copy(connection: Connection, source: _Reader, total: int) -> int:
     """Copy the accepted rows and return how many there were."""
-    pyarrow_csv, tqdm = _library("pyarrow.csv"), _library("tqdm")
-    options = pyarrow_csv.WriteOptions(include_header=False)
     copied = 0
     driver = connection.connection.driver_connection
     assert driver is not None  # noqa: S101 - a connection that is open has one
     columns = ", ".join((*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS))
     with (
-        tqdm.tqdm(total=total, unit=" events", desc="import", **source.rules.bar) as bar,
+        _library("tqdm").tqdm(total=total, unit=" events", desc="import", **source.rules.bar) as bar,
         driver.cursor() as cursor,
         cursor.copy(f"COPY ops.delivery_events ({columns}) FROM STDIN (FORMAT csv)") as copy,
     ):
-        for batch in source.accepted_batches():
-            buffer = io.BytesIO()
-            pyarrow_csv.write_csv(batch, buffer, options)
-            copy.write(buffer.getbuffer())
-            copied += batch.num_rows
-            bar.update(batch.num_rows)
+        for part in source.accepted():
+            copy.write(part)
+            # No value that is accepted has a line end in it.
+            copied += part.count(b"\n")
+            bar.update(copied - bar.n)
     return copied
 
 
@@ -258,29 +256,46 @@ class _Reader:
             days=tuple(sorted(by_day)),
         )
 
-    def accepted_batches(self) -> Iterator[Any]:
-        """Yield Arrow batches of the accepted rows, in the columns of the table."""
+    def accepted(self) -> Iterator[bytes]:
+        """Yield the accepted rows as parts of a CSV file without header, in the columns of the table.
+
+        DuckDB writes them into a pipe, so that no more than the pipe is held in memory.
+        """
+        failures: list[Exception] = []
+        readable, writable = os.pipe()
+
+        def write() -> None:
+            try:
+                self._run(f"COPY ({self._judged}{_ACCEPTED}) TO '/dev/fd/{writable}' (FORMAT csv, HEADER false)")
+            except Exception as error:  # noqa: BLE001 - it belongs to the thread that reads
+                failures.append(to_ops_error(error))
+            finally:
+                os.close(writable)
+
+        writer = threading.Thread(target=write, daemon=True)
+        writer.start()
         try:
-            yield from self._relation(_ACCEPTED).to_arrow_reader(_BATCH_ROWS)
-        except (_library("duckdb").Error, _library("pyarrow").ArrowException, OSError):
-            pass
-        else:
-            return
-        # It could be read a moment ago.
-        raise OpsError(Reason.FILE_CHANGED)
+            with os.fdopen(readable, "rb") as pipe:
+                while part := pipe.read1(_PART_BYTES):
+                    yield part
+        finally:
+            # Where nobody reads any more, the pipe is closed by now, and DuckDB ends.
+            writer.join()
+        if failures:
+            # It could be read a moment ago.
+            raise OpsError(Reason.FILE_CHANGED)
 
     def _fetched(self, query: str) -> list[tuple[Any, ...]]:
         try:
             with _reading_progress(self._connection, self.rules):
-                return list(self._relation(query).fetchall())
+                return list(self._run(self._judged + query).fetchall())
         except _library("duckdb").Error:
             pass
         raise OpsError(Reason.FILE_UNREADABLE)
 
-    def _relation(self, query: str) -> Any:
-        statement = self._judged + query
+    def _run(self, statement: str) -> Any:
         used = {name: value for name, value in self._parameters.items() if f"${name}" in statement}
-        return self._connection.sql(statement, params=used)
+        return self._connection.execute(statement, used)
 
     def _malformed(self) -> int:
         """Return how many CSV rows DuckDB passed over because they are none."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date
 
 from sqlalchemy import Connection, text
@@ -12,8 +11,9 @@ from ops_pipeline.contract.config import Config
 from ops_pipeline.contract.days import ONE_DAY, start_of
 from ops_pipeline.contract.errors import OpsError, sqlstate_of
 from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.tokens import LABEL_PATTERN, Label
 from ops_pipeline.contract.vocabulary import Outcome, Touch
-from ops_pipeline.contract.words import LABEL_PATTERN, Label
+from ops_pipeline.events.identifier import is_identifier
 from ops_pipeline.store.daily_counts import DailyCount
 
 _TEXT_COLUMNS = ("touch", "outcome", "reason", "segment")
@@ -24,9 +24,6 @@ _TEXT_CATEGORIES = frozenset({"S", "E"})
 # SQLSTATE classes of an expression in the view that cannot be computed, such as a cast or a division.
 _VIEW_FAULTS = frozenset({"22", "42"})
 _NO_PRIVILEGE = "42501"
-
-_PART = r'(?:[^\W\d][\w$]*|"(?:[^"\x00]|"")+")'
-_IDENTIFIER = re.compile(rf"{_PART}(?:\.{_PART})?")
 
 _FIND = text("""
     SELECT a.attname, t.typname, t.typcategory, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted,
@@ -82,7 +79,7 @@ def find_relation(connection: Connection, name: str) -> str:
     missing or has another type, or `no_privilege` where the role may not read it.
     """
     # What PostgreSQL cannot parse as an identifier would be an error that quotes it.
-    found = connection.execute(_FIND, {"name": name}).all() if _IDENTIFIER.fullmatch(name) else []
+    found = connection.execute(_FIND, {"name": name}).all() if is_identifier(name) else []
     if not found:
         raise OpsError(Reason.EVENTS_RELATION_MISSING)
     usable = {row.attname for row in found if row.attname in _TEXT_COLUMNS and row.typcategory in _TEXT_CATEGORIES}

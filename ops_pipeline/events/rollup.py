@@ -9,11 +9,11 @@ from datetime import date
 from sqlalchemy import Connection, Engine
 
 from ops_pipeline.contract.config import COUNTED_DAYS, Config, first_kept
-from ops_pipeline.contract.days import ONE_DAY, check_askable, each_day, last_complete_day
+from ops_pipeline.contract.days import ONE_DAY, each_day, last_complete_day
 from ops_pipeline.contract.environment import Name
 from ops_pipeline.events.relation import count_events, find_relation
-from ops_pipeline.store.daily_counts import events_by_day, lock_days, replace_days
-from ops_pipeline.store.engine import reading, writing
+from ops_pipeline.store.daily_counts import events_by_day, replace_days
+from ops_pipeline.store.engine import reading
 from ops_pipeline.store.partitions import partitioned_days
 
 
@@ -29,39 +29,31 @@ class RolledUp:
     """Events in the replaced days."""
 
 
-def roll_up_day(
-    ops: Engine, events: Engine, relation: str, as_of: date, *, first_day: date, config: Config
+def uncounted_days(connection: Connection, days: Sequence[date], *, first_day: date) -> list[date]:
+    """Return `days`, and those of the COUNTED_DAYS days up to the first of them that were never counted."""
+    start, last = max(first_day, min(days) - (COUNTED_DAYS - 1) * ONE_DAY), max(days)
+    known = events_by_day(connection, start, last).keys()
+    wanted = set(days)
+    return [day for day in each_day(start, last) if day in wanted or day not in known]
+
+
+def roll_up(
+    connection: Connection, events: Engine, relation: str, days: Sequence[date], *, config: Config
 ) -> RolledUp:
-    """Roll up `as_of`, and with it every one of the COUNTED_DAYS days up to it that was never rolled up.
-
-    Raises OpsError `day_before_first` for a day before `first_day`.
-    """
-    check_askable(as_of, first=first_day)
-    start = max(first_day, as_of - (COUNTED_DAYS - 1) * ONE_DAY)
-    with reading(ops) as connection:
-        known = events_by_day(connection, start, as_of).keys()
-    wanted = [day for day in each_day(start, as_of) if day == as_of or day not in known]
-    return roll_up(ops, events, relation, wanted, config=config)
-
-
-def roll_up(ops: Engine, events: Engine, relation: str, days: Sequence[date], *, config: Config) -> RolledUp:
-    """Replace the counts of `days` by what one GROUP BY over them finds, in one transaction.
+    """Replace the counts of `days` by what one GROUP BY over them finds. Call `lock_days` first.
 
     A day of which the source has no event any more keeps the counts it had: events are deleted sooner than counts.
     So does a day whose partition was dropped, whatever came in later.
     """
     first, last = min(days), max(days)
-    with writing(ops) as connection:
-        # Before the events are read: of two rollups at once, the later one writes what it read later.
-        lock_days(connection)
-        with reading(events) as source:
-            found = count_events(source, find_relation(source, relation), first, last, config)
-        before = events_by_day(connection, first, last)
-        has_events = {count.utc_day for count in found} - _dropped(connection, relation, before, config)
-        kept = tuple(day for day in sorted(days) if before.get(day) and day not in has_events)
-        replaced = tuple(sorted(set(days) - set(kept)))
-        counts = [count for count in found if count.utc_day in set(replaced)]
-        return RolledUp(replaced, kept, replace_days(connection, replaced, counts) if replaced else 0)
+    with reading(events) as source:
+        found = count_events(source, find_relation(source, relation), first, last, config)
+    before = events_by_day(connection, first, last)
+    has_events = {count.utc_day for count in found} - _dropped(connection, relation, before, config)
+    kept = tuple(day for day in sorted(days) if before.get(day) and day not in has_events)
+    replaced = tuple(sorted(set(days) - set(kept)))
+    counts = [count for count in found if count.utc_day in set(replaced)]
+    return RolledUp(replaced, kept, replace_days(connection, replaced, counts) if replaced else 0)
 
 
 def _dropped(connection: Connection, relation: str, counted: Iterable[date], config: Config) -> set[date]:

@@ -19,7 +19,7 @@ from ops_pipeline.contract.vocabulary import Outcome, Touch
 SEED = 20260901
 DAYS = 90
 
-QUIET_DAYS = range(80, 90)
+SILENT_DAYS = range(80, 90)
 """Days before the last one on which there is little traffic: the launch."""
 QUIET_LEVEL = 0.02
 INCIDENT_DAYS = range(14, 18)
@@ -139,8 +139,8 @@ def write_sample(path: Path, last_day: date, *, days: int = DAYS, seed: int = SE
         repeated=repeated,
         first_day=last_day - (days - 1) * ONE_DAY,
         last_day=last_day,
-        quiet_from=last_day - QUIET_DAYS[-1] * ONE_DAY,
-        quiet_to=last_day - QUIET_DAYS[0] * ONE_DAY,
+        quiet_from=last_day - SILENT_DAYS[-1] * ONE_DAY,
+        quiet_to=last_day - SILENT_DAYS[0] * ONE_DAY,
         incident_from=last_day - INCIDENT_DAYS[-1] * ONE_DAY,
         incident_to=last_day - INCIDENT_DAYS[0] * ONE_DAY,
     )
@@ -149,7 +149,7 @@ def write_sample(path: Path, last_day: date, *, days: int = DAYS, seed: int = SE
 def _day(random: Random, day: date, days_ago: int, touch: Touch) -> Iterator[_Event]:
     """Yield the events of all people to whom a message is offered on `day`."""
     shape = _SHAPES[touch]
-    level = (WEEKEND_LEVEL if day.weekday() >= 5 else 1.0) * (QUIET_LEVEL if days_ago in QUIET_DAYS else 1.0)
+    level = (WEEKEND_LEVEL if day.weekday() >= 5 else 1.0) * (QUIET_LEVEL if days_ago in SILENT_DAYS else 1.0)
     is_incident = touch is Touch.FIRST and days_ago in INCIDENT_DAYS
     for _ in range(round(shape.offers * level * random.uniform(0.92, 1.08))):
         yield from _person(random, day, touch, shape, is_incident=is_incident)

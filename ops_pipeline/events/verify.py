@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import date
 
 from ops_pipeline.contract.environment import Name, required_value, value
-from ops_pipeline.contract.errors import OpsError, as_declared
+from ops_pipeline.contract.errors import OpsError, to_ops_error
 from ops_pipeline.contract.lines import Line, LineName
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.words import Label
+from ops_pipeline.contract.tokens import Label
 from ops_pipeline.events.relation import find_relation
-from ops_pipeline.store.engine import CONNECT_TIMEOUT_SECONDS, engine_of, events_name, reading
+from ops_pipeline.store.engine import engine_of, events_name, reading
+from ops_pipeline.store.limits import CONNECT_TIMEOUT_SECONDS
 from ops_pipeline.store.verify import (
     Verified,
     has_dagster_storage,
@@ -25,7 +26,7 @@ _SHARE_OF_LIMIT = 0.8
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
+class VerifiedDeployment:
     """What was verified."""
 
     ops: Verified
@@ -51,7 +52,7 @@ class Deployment:
         )
 
 
-def verify_deployment(*, needs_dagster: bool = False, limit_seconds: float | None = None) -> Deployment:
+def verify_deployment(*, needs_dagster: bool = False, limit_seconds: float | None = None) -> VerifiedDeployment:
     """Return what was verified about the databases that the environment names.
 
     Raises OpsError as `verify_tables`, `find_relation` and `verify_partitions` do; `dagster_storage_unavailable`
@@ -78,7 +79,7 @@ def verify_deployment(*, needs_dagster: bool = False, limit_seconds: float | Non
         warnings.append(Reason.DAGSTER_STORAGE_MISSING)
     elif needs_dagster:
         required_value(Name.DAGSTER_POSTGRES_DSN)
-    return Deployment(ops=verified, partitions_until=partitions_until, warnings=tuple(warnings))
+    return VerifiedDeployment(ops=verified, partitions_until=partitions_until, warnings=tuple(warnings))
 
 
 def dagster_storage_exists(
@@ -93,5 +94,5 @@ def dagster_storage_exists(
         with reading(engine, limit_seconds=limit_seconds) as connection:
             return has_dagster_storage(connection)
     except Exception as error:  # noqa: BLE001 - whatever the driver raises
-        failure = as_declared(error)
+        failure = to_ops_error(error)
     raise OpsError(Reason.DAGSTER_STORAGE_UNAVAILABLE, cause=failure.fields.get("cause", failure.reason))

@@ -1,8 +1,8 @@
 """What is usual: the level of a rate, its weekly shape and how much it spreads, from the days before.
 
 A robust quasi-likelihood fit. Source of the down-weighting: E. Cantoni and E. Ronchetti, "Robust inference for
-generalized linear models", JASA 96 (2001); of the spread: beta-binomial, by moments (D. A. Williams, "Extra-binomial
-variation in logistic linear models", Applied Statistics 31, 1982).
+generalized linear models", JASA 96 (2001); of the dispersion: beta-binomial, by moments (D. A. Williams,
+"Extra-binomial variation in logistic linear models", Applied Statistics 31, 1982).
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Baseline:
     """Rate, as a fraction of 1."""
     weekday: Figures
     """Factor of each weekday, Monday first, shape (rows, 7)."""
-    between: Figures
-    """Correlation of two events of one day: the variance is n p (1-p) (1 + (n-1) between) spread."""
-    spread: Figures
+    intraclass_correlation: Figures
+    """Correlation rho of two events of one day: the variance is n p (1 - p) (1 + (n - 1) rho) dispersion."""
+    dispersion: Figures
     """What remains of the variance, at least 1."""
-    carry: Figures
+    autocorrelation: Figures
     """Correlation of one day with the next."""
     trials: Figures
     """Independent trials that the baseline is worth."""
@@ -80,17 +80,17 @@ def fit(x: Figures, n: Figures, days: Positions, weekdays: Positions) -> Baselin
 
     level = _capped((x.sum(1) + 0.5) / (n.sum(1) + 1))
     weekday = np.ones((rows, 7))
-    between = np.zeros(rows)
+    correlation = np.zeros(rows)
     for _ in range(_ROUNDS):
         rate = _capped(level[:, None] * np.take_along_axis(weekday, weekdays, 1))
         expected = n * rate
         binomial = np.maximum(expected * (1 - rate), 1e-12)
-        inflation = 1 + others * between[:, None]
+        inflation = 1 + others * correlation[:, None]
         residual = _clipped(x - expected, binomial * inflation)
         share = others / inflation**2
-        between = (share * (residual**2 / binomial - 1)).sum(1) / np.maximum((share * others).sum(1), 1e-12)
-        between = np.maximum(between, 0)
-        weight = is_there / (1 + others * between[:, None])
+        correlation = (share * (residual**2 / binomial - 1)).sum(1) / np.maximum((share * others).sum(1), 1e-12)
+        correlation = np.maximum(correlation, 0)
+        weight = is_there / (1 + others * correlation[:, None])
         trials, events = weight * n, weight * (expected + residual)
         level = _capped((events.sum(1) + 0.5) / (trials.sum(1) + 1))
         foreseen = by_weekday(trials) * level[:, None]
@@ -98,24 +98,24 @@ def fit(x: Figures, n: Figures, days: Positions, weekdays: Positions) -> Baselin
 
     rate = _capped(level[:, None] * np.take_along_axis(weekday, weekdays, 1))
     expected = n * rate
-    variance = np.maximum(expected * (1 - rate), 1e-12) * (1 + others * between[:, None])
+    variance = np.maximum(expected * (1 - rate), 1e-12) * (1 + others * correlation[:, None])
     score = np.where(is_there, _clipped(x - expected, variance) / np.sqrt(variance), 0)
     used = is_there.sum(1)
     return Baseline(
         level=level,
         weekday=weekday,
-        between=between,
-        spread=np.maximum(1, (score**2).sum(1) / np.maximum(used - 7, 10)),
-        carry=day_to_day(score, days, is_there, most=0.8),
+        intraclass_correlation=correlation,
+        dispersion=np.maximum(1, (score**2).sum(1) / np.maximum(used - 7, 10)),
+        autocorrelation=day_to_day(score, days, is_there, most=0.8),
         trials=trials.sum(1),
         days=used,
     )
 
 
 def day_to_day(score: Figures, days: Positions, is_there: Mask, *, most: float) -> Figures:
-    """Return how much each row's scores carry over to the next day: shrunk towards 0, from 0 to `most`.
+    """Return the lag-1 autocorrelation of each row's scores, shrunk towards 0, from 0 to `most`.
 
-    Scores are in standard deviations; ones that spread less than that carry nothing that matters.
+    Scores are in standard deviations. Scores that vary less than that have no autocorrelation that matters.
     """
     is_pair = is_there[:, 1:] & is_there[:, :-1] & (days[:, 1:] - days[:, :-1] == 1)
     product = (score[:, 1:] * score[:, :-1] * is_pair).sum(1)
@@ -124,10 +124,10 @@ def day_to_day(score: Figures, days: Positions, is_there: Mask, *, most: float) 
     return np.clip(product / (square + _CORRELATION_DAYS * np.maximum(mean_square, 1)), 0, most)
 
 
-def inflation_of_sum(carry: Figures, window_days: int) -> Figures:
+def inflation_of_sum(autocorrelation: Figures, window_days: int) -> Figures:
     """Return by what the variance of a sum over days exceeds that of independent ones (an AR(1) process)."""
     lags = np.arange(1, window_days)
-    return 1 + 2 * (np.power.outer(carry, lags) * (1 - lags / window_days)).sum(-1)
+    return 1 + 2 * (np.power.outer(autocorrelation, lags) * (1 - lags / window_days)).sum(-1)
 
 
 def _capped(rate: Figures) -> Figures:

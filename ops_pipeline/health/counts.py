@@ -6,13 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
-from ops_pipeline.contract.vocabulary import Outcome, Scope, Touch
+from ops_pipeline.contract.vocabulary import ATTEMPTS, POSITIVE, AttemptsSource, Outcome, Scope, Touch
 
 CountKey = tuple[str, str, str | None]
 
 _TOUCHES = frozenset(Touch)
 _OUTCOMES = frozenset(Outcome)
+_TOLERANCE = 0.10
+"""Share by which a step may exceed the one before it: retries, and sends around midnight."""
+MIN_CONTRADICTING = 20
+"""With fewer events, one late batch would be a contradiction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,31 @@ class DayCounts:
             if isinstance(events, bool) or not isinstance(events, int) or events < 0:
                 raise ValueError("a count is not a whole number of at least 0")
 
+    def total(self, touch: str, outcome: str) -> int:
+        """Return n(outcome) of one touch, as the source logs it."""
+        return sum(
+            events
+            for (its_touch, its_outcome, _reason), events in self.counts.items()
+            if its_touch == touch and its_outcome == outcome
+        )
+
+    def attempts(self, touch: str) -> tuple[int, AttemptsSource]:
+        """Return how many sends of one touch were attempted on this day, and where the number is from.
+
+        It is n(attempted) where the source logs that. It is n(held) + n(queued) where it logs none, or, as on a day
+        on which it begins to, so few that it contradicts them.
+        """
+        logged = self.total(touch, Outcome.ATTEMPTED)
+        decided = self.total(touch, Outcome.HELD) + self.total(touch, Outcome.QUEUED)
+        if decided and (not logged or contradicts(decided, logged)):
+            return decided, AttemptsSource.DERIVED
+        return logged, AttemptsSource.LOGGED
+
+
+def contradicts(step: Any, before: Any) -> Any:
+    """Return whether a step of the funnel has too many events to follow from the one before it; arrays work too."""
+    return (step - before > _TOLERANCE * before) & (step - before >= MIN_CONTRADICTING)
+
 
 class WindowCounts:
     """The sums over the `window_days` UTC days that end with `as_of`, inclusive; days without counts count 0."""
@@ -44,9 +74,13 @@ class WindowCounts:
         self.as_of = as_of
         self.window_days = window_days
         self._sums: Counter[CountKey] = Counter()
+        self._attempts: Counter[tuple[str, AttemptsSource]] = Counter()
         for day in days:
             if first <= day.day <= as_of:
                 self._sums.update(day.counts)
+                for touch in Touch:
+                    attempts, source = day.attempts(touch)
+                    self._attempts[touch, source] += attempts
 
     def total(self, scope: str, outcome: str, reason: str | None = None) -> int:
         """Return n(outcome), or n(outcome, reason) where `reason` is given, of one touch or of `both`."""
@@ -57,6 +91,25 @@ class WindowCounts:
             and (scope == Scope.BOTH or its_touch == scope)
             and (reason is None or its_reason == reason)
         )
+
+    def figure(self, scope: str, name: str) -> int:
+        """Return the figure `name` of a rate: an outcome, `attempts` or `positive`."""
+        if name == ATTEMPTS:
+            return sum(attempts for (touch, _), attempts in self._attempts.items() if scope in (Scope.BOTH, touch))
+        if name == POSITIVE:
+            return self.total(scope, Outcome.ACKNOWLEDGED, POSITIVE)
+        return self.total(scope, name)
+
+    def attempts_source(self, scope: str) -> AttemptsSource:
+        """Return where the window's attempts are from; `logged` where there are none."""
+        sources = {
+            source
+            for (touch, source), attempts in self._attempts.items()
+            if attempts and scope in (Scope.BOTH, touch)
+        }
+        if len(sources) > 1:
+            return AttemptsSource.MIXED
+        return next(iter(sources), AttemptsSource.LOGGED)
 
     def by_reason(self, scope: str, outcome: str) -> dict[str, int]:
         """Return the events of `outcome` by reason, without reasons that did not occur."""

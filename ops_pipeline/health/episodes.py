@@ -10,7 +10,7 @@ from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Change, Status
 from ops_pipeline.health.verdict import WORST_FIRST
 
-QUIET_DAYS = 2
+RECOVERY_DAYS = 2
 """Healthy days in a row that end an episode; a day that could not be judged is no proof of anything."""
 
 
@@ -44,6 +44,6 @@ def phases(days: Iterable[tuple[Day, Status, Reason]]) -> Iterator[Phase[Day]]:
             worst, quiet, shown = min(worst, rank), 0, since
         elif since is not None and status is Status.HEALTHY:
             quiet += 1
-            if quiet == QUIET_DAYS:
+            if quiet == RECOVERY_DAYS:
                 since, worst, quiet, change = None, len(WORST_FIRST), 0, Change.RECOVERED
         yield Phase(shown, change)

@@ -8,20 +8,14 @@ from datetime import date
 
 from ops_pipeline.contract.config import Thresholds
 from ops_pipeline.contract.days import ONE_DAY
+from ops_pipeline.contract.rates import RATE_OF
 from ops_pipeline.contract.vocabulary import IDENTITY_LEAK, Outcome, Scope, SignalName, Touch
 from ops_pipeline.health.counts import DayCounts, WindowCounts
 from ops_pipeline.health.history import LEAKED
-from ops_pipeline.health.rates import IS_LOW_BAD, SERIES, WINDOWS
+from ops_pipeline.health.rates import IS_LOW_BAD, RATE_WINDOWS, SERIES
 from ops_pipeline.health.verdict import Signal, Verdict
 from ops_pipeline.health.watchdog import Judgement
 from ops_pipeline.health.wilson import lower_bound, upper_bound
-
-_REASONS_OF = {
-    SignalName.HOLD_RATE: Outcome.HELD,
-    SignalName.SUPPRESSION_RATE: Outcome.SUPPRESSED,
-    SignalName.FAILURE_RATE: Outcome.FAILED,
-    SignalName.POSITIVE_RATE: Outcome.ACKNOWLEDGED,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +23,8 @@ class TriedWindow:
     """One window of a rate against its history."""
 
     window_days: int
-    x: int
-    n: int
+    count: int
+    total: int
     expected: float
     """Events that history leads one to expect."""
     critical: int | None
@@ -79,15 +73,16 @@ def explain(
 def _explained(judgement: Judgement, days: Sequence[DayCounts], verdict: Verdict, signal: Signal) -> ExplainedSignal:
     if signal.name is SignalName.IDENTITY_LEAK:
         return ExplainedSignal(signal=signal, leaks=tuple(_leaks(days, verdict.as_of, signal.window_days)))
-    if signal.name not in _REASONS_OF:
+    if signal.name not in RATE_OF:
         return ExplainedSignal(signal=signal)
-    series = SERIES.index((Touch(signal.touch), signal.name))
+    rate = RATE_OF[signal.name]
+    series = SERIES.index((Touch(signal.touch), rate))
     counts = WindowCounts(days, verdict.as_of, signal.window_days)
     return ExplainedSignal(
         signal=signal,
         windows=tuple(_tried(judgement, series)),
         limit_excess=_limit_excess(judgement, series),
-        reasons=counts.by_reason(Scope(signal.touch), _REASONS_OF[signal.name]),
+        reasons=counts.by_reason(Scope(signal.touch), rate.outcome),
     )
 
 
@@ -103,18 +98,18 @@ def _tried(judgement: Judgement, series: int) -> list[TriedWindow]:
     found = []
     for window in judgement.rates.windows:
         expected, at = window.expected[series, -1], -1
-        if window.window_days not in WINDOWS or expected != expected:  # not a number: no baseline
+        if window.window_days not in RATE_WINDOWS or expected != expected:  # not a number: no baseline
             continue
-        x, critical = int(window.x[series, at]), judgement.critical(window, at, series)
+        count, critical = int(window.count[series, at]), judgement.critical(window, at, series)
         is_unhealthy = bool(window.is_unhealthy[series, at])
         beyond = 0
         if is_unhealthy and critical is not None:
-            beyond = critical - x + 1 if IS_LOW_BAD[series] else x - critical + 1
+            beyond = critical - count + 1 if IS_LOW_BAD[series] else count - critical + 1
         found.append(
             TriedWindow(
                 window_days=window.window_days,
-                x=x,
-                n=int(window.n[series, at]),
+                count=count,
+                total=int(window.total[series, at]),
                 expected=float(expected),
                 critical=critical,
                 tail=float(window.tail[series, at]),
@@ -126,11 +121,11 @@ def _tried(judgement: Judgement, series: int) -> list[TriedWindow]:
 
 
 def _limit_excess(judgement: Judgement, series: int) -> int | None:
-    touch, name = SERIES[series]
+    touch, rate = SERIES[series]
     thresholds = judgement.thresholds
-    limit = thresholds.limit(touch, name)
+    limit = thresholds.limit(touch, rate.name)
     window = next(one for one in judgement.rates.windows if one.window_days == thresholds.window_days)
-    x, n = int(window.x[series, -1]), int(window.n[series, -1])
+    x, n = int(window.count[series, -1]), int(window.total[series, -1])
     if limit is None or n == 0:
         return None
 

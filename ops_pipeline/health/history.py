@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ops_pipeline.contract.days import ONE_DAY
-from ops_pipeline.contract.vocabulary import IDENTITY_LEAK, POSITIVE, Outcome, Reserved, Touch
+from ops_pipeline.contract.vocabulary import ATTEMPTS, IDENTITY_LEAK, POSITIVE, Outcome, Reserved, Touch
 from ops_pipeline.health.counts import DayCounts
 
 Figures: TypeAlias = NDArray[Any]
@@ -22,8 +22,13 @@ Positions: TypeAlias = NDArray[Any]
 
 TOUCHES = tuple(Touch)
 _OUTCOMES = {outcome: column for column, outcome in enumerate(Outcome)}
-_POSITIVE, _LEAKED, _UNUSABLE, _REASONED = range(len(_OUTCOMES), len(_OUTCOMES) + 4)
-_WIDTH = len(_OUTCOMES) + 4
+_POSITIVE, _ATTEMPTS, _LEAKED, _UNUSABLE, _REASONED = range(len(_OUTCOMES), len(_OUTCOMES) + 5)
+_WIDTH = len(_OUTCOMES) + 5
+_FIGURES = {
+    **{outcome.value: column for outcome, column in _OUTCOMES.items()},
+    POSITIVE: _POSITIVE,
+    ATTEMPTS: _ATTEMPTS,
+}
 _UNUSABLE_REASONS = frozenset(Reserved)
 LEAKED = frozenset((Outcome.HELD, Outcome.DISABLED))
 """Outcomes whose reason tells of a leaked identity."""
@@ -42,6 +47,8 @@ class History:
             position = self.position(day.day)
             self.has_wide_segment[position] = day.has_wide_segment
             rows = {touch: per_touch[number][position] for number, touch in enumerate(TOUCHES)}
+            for one, row in rows.items():
+                row[_ATTEMPTS] = day.attempts(one)[0]
             for (touch, outcome, reason), events in day.counts.items():
                 row = rows[touch]  # type: ignore[index]
                 row[_OUTCOMES[outcome]] += events  # type: ignore[index]
@@ -70,13 +77,12 @@ class History:
         return (positions >= self.position(first)) & (positions <= self.position(last))
 
     def __getitem__(self, outcome: Outcome) -> Figures:
-        """Return n(outcome), shape (touches, days)."""
+        """Return n(outcome) as the source logs it, shape (touches, days)."""
         return self._counts[_OUTCOMES[outcome]]
 
-    @property
-    def positive(self) -> Figures:
-        """n(acknowledged, positive), shape (touches, days)."""
-        return self._counts[_POSITIVE]
+    def figure(self, name: str) -> Figures:
+        """Return the figure `name` of a rate, as `WindowCounts.figure` does, shape (touches, days)."""
+        return self._counts[_FIGURES[name]]
 
     @property
     def leaked(self) -> Figures:

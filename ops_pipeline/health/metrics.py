@@ -1,21 +1,17 @@
 """The metrics, each defined once: delivered totals, rates, second-touch summaries.
 
-All are over complete UTC days. A rate whose denominator is 0 is None, never 0.
+All are over complete UTC days. A rate whose total is 0 is None, never 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 
-from ops_pipeline.contract.vocabulary import POSITIVE, Outcome, Scope, Touch
+from ops_pipeline.contract.rates import RATE_OF, RATES, ratio
+from ops_pipeline.contract.vocabulary import ATTEMPTS, POSITIVE, AttemptsSource, Outcome, Scope, SignalName, Touch
 from ops_pipeline.health.counts import DayCounts, WindowCounts
-
-
-def rate(part: int, whole: int) -> float | None:
-    """Return part / whole, or None where `whole` is 0."""
-    return part / whole if whole else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,39 +25,26 @@ class DeliveredTotal:
 
     @property
     def positive_rate(self) -> float | None:
-        """n(acknowledged, positive) / n(delivered); reactions come later than deliveries, so it can exceed 1."""
-        return rate(self.positive, self.delivered)
+        """Positive reactions per delivery; reactions come later than deliveries, so it can exceed 1."""
+        return RATE_OF[SignalName.POSITIVE_RATE].value(asdict(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HoldSuppressionRate:
-    """Hold, suppression and failure of one touch in a window, with the counts they are made of."""
+class RateFigure:
+    """A rate of one touch in a window, with the counts that it is made of."""
 
     touch: Scope
     window_days: int
-    offered: int
-    suppressed: int
-    attempted: int
-    attempted_derived: bool
-    """True where the source logs no `attempted` events, so that attempted = held + queued."""
-    held: int
-    delivered: int
-    failed: int
+    name: SignalName
+    count: int
+    total: int
+    attempts_source: AttemptsSource | None = None
+    """Where the total is from, if it is a number of attempts."""
 
     @property
-    def hold_rate(self) -> float | None:
-        """n(held) / n(attempted)."""
-        return rate(self.held, self.attempted)
-
-    @property
-    def suppression_rate(self) -> float | None:
-        """n(suppressed) / (n(offered) + n(suppressed))."""
-        return rate(self.suppressed, self.offered + self.suppressed)
-
-    @property
-    def failure_rate(self) -> float | None:
-        """n(failed) / (n(delivered) + n(failed))."""
-        return rate(self.failed, self.delivered + self.failed)
+    def value(self) -> float | None:
+        """Count / total as a fraction of 1."""
+        return ratio(self.count, self.total)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +55,8 @@ class SecondTouchSummary:
     offered: int
     suppressed: int
     suppressed_by: Mapping[str, int]
-    attempted: int
-    attempted_derived: bool
+    attempts: int
+    attempts_source: AttemptsSource
     queued: int
     held: int
     held_by: Mapping[str, int]
@@ -86,13 +69,13 @@ class SecondTouchSummary:
 
     @property
     def suppression_rate(self) -> float | None:
-        """n(suppressed) / (n(offered) + n(suppressed))."""
-        return rate(self.suppressed, self.offered + self.suppressed)
+        """The share of offers that were suppressed."""
+        return RATE_OF[SignalName.SUPPRESSION_RATE].value(asdict(self))
 
     @property
     def hold_rate(self) -> float | None:
-        """n(held) / n(attempted)."""
-        return rate(self.held, self.attempted)
+        """The share of attempts that were held."""
+        return RATE_OF[SignalName.HOLD_RATE].value(asdict(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,64 +100,54 @@ class Metrics:
 
     as_of: date
     totals: tuple[DeliveredTotal, ...]
-    rates: tuple[HoldSuppressionRate, ...]
+    rates: tuple[RateFigure, ...]
     second_touch: tuple[SecondTouchSummary, ...]
     segments: tuple[DeliveredSegments, ...] = ()
     """Of the day alone; empty where no segments are declared."""
 
 
-def attempted(window: WindowCounts, scope: str) -> tuple[int, bool]:
-    """Return n(attempted) and whether it was derived as held + queued because the source logs none."""
-    logged = window.total(scope, Outcome.ATTEMPTED)
-    derived = window.total(scope, Outcome.HELD) + window.total(scope, Outcome.QUEUED)
-    return (logged, False) if logged or not derived else (derived, True)
-
-
-def delivered_totals(days: Sequence[DayCounts], as_of: date, windows: Sequence[int]) -> tuple[DeliveredTotal, ...]:
-    """Return deliveries per window and touch, for `as_of` alone (window 1) and each of `windows`."""
-    return tuple(
-        DeliveredTotal(
-            touch=scope,
-            window_days=window_days,
-            delivered=window.total(scope, Outcome.DELIVERED),
-            positive=window.total(scope, Outcome.ACKNOWLEDGED, POSITIVE),
-        )
-        for window_days in (1, *windows)
-        for window in [WindowCounts(days, as_of, window_days)]
-        for scope in Scope
+def compute_metrics(
+    days: Sequence[DayCounts],
+    as_of: date,
+    windows: Sequence[int],
+    segments: tuple[DeliveredSegments, ...] = (),
+) -> Metrics:
+    """Return the figures of `as_of` alone (window 1) and of each of `windows`; `segments` are taken as they are."""
+    sums = [WindowCounts(days, as_of, window_days) for window_days in (1, *windows)]
+    return Metrics(
+        as_of=as_of,
+        totals=tuple(_delivered_total(window, scope) for window in sums for scope in Scope),
+        rates=tuple(_rate(window, touch, name) for window in sums for touch in Touch for name in RATE_OF),
+        second_touch=tuple(map(_second_touch, sums)),
+        segments=segments,
     )
 
 
-def hold_suppression_rates(
-    days: Sequence[DayCounts], as_of: date, windows: Sequence[int]
-) -> tuple[HoldSuppressionRate, ...]:
-    """Return hold, suppression and failure per touch, for `as_of` alone (window 1) and each of `windows`."""
-    found = []
-    for window_days in (1, *windows):
-        window = WindowCounts(days, as_of, window_days)
-        for touch in Touch:
-            attempts, derived = attempted(window, touch)
-            found.append(
-                HoldSuppressionRate(
-                    touch=Scope(touch),
-                    window_days=window_days,
-                    offered=window.total(touch, Outcome.OFFERED),
-                    suppressed=window.total(touch, Outcome.SUPPRESSED),
-                    attempted=attempts,
-                    attempted_derived=derived,
-                    held=window.total(touch, Outcome.HELD),
-                    delivered=window.total(touch, Outcome.DELIVERED),
-                    failed=window.total(touch, Outcome.FAILED),
-                )
-            )
-    return tuple(found)
+def _delivered_total(window: WindowCounts, scope: Scope) -> DeliveredTotal:
+    return DeliveredTotal(
+        touch=scope,
+        window_days=window.window_days,
+        delivered=window.figure(scope, Outcome.DELIVERED),
+        positive=window.figure(scope, POSITIVE),
+    )
 
 
-def second_touch_summaries(
-    days: Sequence[DayCounts], as_of: date, windows: Sequence[int]
-) -> tuple[SecondTouchSummary, ...]:
-    """Return the second touch's funnel for `as_of` alone (window 1) and each of `windows`."""
-    return tuple(_second_touch(WindowCounts(days, as_of, window_days)) for window_days in (1, *windows))
+def _rate(window: WindowCounts, touch: Touch, name: SignalName) -> RateFigure:
+    rate = RATE_OF[name]
+    return RateFigure(
+        touch=Scope(touch),
+        window_days=window.window_days,
+        name=name,
+        count=window.figure(touch, rate.count),
+        total=sum(window.figure(touch, part) for part in rate.total),
+        attempts_source=window.attempts_source(touch) if ATTEMPTS in rate.total else None,
+    )
+
+
+def day_rates(day: DayCounts, touch: Touch) -> dict[SignalName, float | None]:
+    """Return every rate of one touch on one day."""
+    window = WindowCounts([day], day.day, 1)
+    return {rate.name: _rate(window, touch, rate.name).value for rate in RATES}
 
 
 def _second_touch(window: WindowCounts) -> SecondTouchSummary:
@@ -184,14 +157,13 @@ def _second_touch(window: WindowCounts) -> SecondTouchSummary:
     def reasons(outcome: Outcome) -> Mapping[str, int]:
         return window.by_reason(Touch.SECOND, outcome)
 
-    attempts, derived = attempted(window, Touch.SECOND)
     return SecondTouchSummary(
         window_days=window.window_days,
         offered=total(Outcome.OFFERED),
         suppressed=total(Outcome.SUPPRESSED),
         suppressed_by=reasons(Outcome.SUPPRESSED),
-        attempted=attempts,
-        attempted_derived=derived,
+        attempts=window.figure(Touch.SECOND, ATTEMPTS),
+        attempts_source=window.attempts_source(Touch.SECOND),
         queued=total(Outcome.QUEUED),
         held=total(Outcome.HELD),
         held_by=reasons(Outcome.HELD),

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import betainc, ndtri
 
 from ops_pipeline.contract.config import Thresholds
-from ops_pipeline.contract.vocabulary import Outcome, SignalName
+from ops_pipeline.contract.rates import RATES
 from ops_pipeline.health.baseline import (
     BASELINE_DAYS,
     GAP_DAYS,
@@ -25,13 +25,12 @@ from ops_pipeline.health.baseline import (
     fit,
     inflation_of_sum,
 )
-from ops_pipeline.health.history import TOUCHES, Figures, History, Mask, Positions, stacked, sums
+from ops_pipeline.health.history import TOUCHES, Figures, History, Mask, Positions, stacked
 
-RATES = (SignalName.HOLD_RATE, SignalName.SUPPRESSION_RATE, SignalName.FAILURE_RATE, SignalName.POSITIVE_RATE)
-SERIES = tuple((touch, name) for touch in TOUCHES for name in RATES)
+SERIES = tuple((touch, rate) for touch in TOUCHES for rate in RATES)
 """The rows of every array here."""
-IS_LOW_BAD = np.array([name is SignalName.POSITIVE_RATE for _, name in SERIES])
-WINDOWS = (1, 2, 7, 14)
+IS_LOW_BAD = np.array([rate.is_low_bad for _, rate in SERIES])
+RATE_WINDOWS = (1, 2, 7, 14)
 """Days of the tested windows: a sudden change, the same at less volume, a lasting one, a creeping one."""
 _DELAYS = (0.0, 0.2, 0.35, 0.5, 0.65)
 """Candidates for how reactions lag: the share of them that comes a day later still."""
@@ -42,36 +41,14 @@ _OWN_SHARE = 0.5
 _ESTIMATION = 1.25
 """A variance that is estimated from eight weeks is taken to be larger."""
 _ENDS = {1: (), 2: (1,), 7: (1, 3), 14: (1, 3, 7)}
-"""Days at the end of a longer window that must be as bad as it is: what is over is over."""
+"""Days at the end of a longer window that must be as bad as it is, so that a past problem is not reported again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What was counted: shape (series, days)."""
-
-    x: Figures
-    n: Figures
-    is_derived: Mask
-    """Whether n of hold_rate is held + queued, because none were logged as attempted; shape (touches, days)."""
-
-
-def counted(history: History, window_days: int = 1) -> Counted:
-    """Return x and n of each series, summed over the `window_days` days that end with each day."""
-
-    def n(outcome: Outcome) -> Figures:
-        return sums(history[outcome], window_days)
-
-    held, suppressed, failed, delivered = map(
-        n, (Outcome.HELD, Outcome.SUPPRESSED, Outcome.FAILED, Outcome.DELIVERED)
-    )
-    logged, derived = n(Outcome.ATTEMPTED), held + n(Outcome.QUEUED)
-    return Counted(
-        x=stacked([held, suppressed, failed, sums(history.positive, window_days)]),
-        n=stacked(
-            [np.where(logged > 0, logged, derived), n(Outcome.OFFERED) + suppressed, delivered + failed, delivered]
-        ),
-        is_derived=(logged == 0) & (derived > 0),
-    )
+def day_counts(history: History) -> tuple[Figures, Figures]:
+    """Return count and total of each series on each day, each of shape (series, days)."""
+    count = stacked([history.figure(rate.count) for rate in RATES])
+    total = stacked([np.sum([history.figure(name) for name in rate.total], axis=0) for rate in RATES])
+    return count, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +56,18 @@ class WindowTest:
     """One window of each series on each judged day, shape (series, judged days)."""
 
     window_days: int
-    x: Figures
-    n: Figures
+    count: Figures
+    total: Figures
     expected: Figures
     """Events that the baseline leads to expect; nan where there is no baseline."""
     trials: Figures
-    """What n is worth as trials: for reactions, the deliveries that they can be reactions to."""
-    excess: Figures
+    """What the total is worth as trials: for reactions, the deliveries that they can be reactions to."""
+    design_effect: Figures
     """By what the variance exceeds the binomial one, at least 1."""
     tail: Figures
     """Probability of so many events or more (so few or fewer), 1 where the window is not tested."""
     is_unhealthy: Mask
-    sees: Figures
+    min_detectable: Figures
     """The multiple of the expected rate that would have been called unhealthy with the configured power."""
 
 
@@ -98,9 +75,7 @@ class RateTests:
     """The tests of every series on every judged day."""
 
     def __init__(self, history: History, judged: Positions, planned: Mask, thresholds: Thresholds) -> None:
-        counts = counted(history)
-        self._n = counts.n
-        self._x = counts.x
+        self._x, self._n = day_counts(history)
         self._history = history
         self._judged = judged
         self._thresholds = thresholds
@@ -160,7 +135,7 @@ class RateTests:
         x, n, trials, expected, variance = (np.zeros(len(series)) for _ in range(5))
         sums_of = {}
         found = []
-        for back in range(max(*WINDOWS, thresholds.window_days)):
+        for back in range(max(*RATE_WINDOWS, thresholds.window_days)):
             day = np.maximum(at - back, 0)
             is_there = (at >= back) & ~self._is_left_out[series, day]
             exposure = np.where(is_there, self._exposures[series, delay, day], 0)
@@ -169,41 +144,43 @@ class RateTests:
             n = n + np.where(is_there, self._n[series, day], 0)
             trials = trials + exposure
             expected = expected + exposure * rate
-            between_days = 1 + np.maximum(exposure - 1, 0) * baseline.between
-            variance = variance + exposure * rate * (1 - rate) * between_days * baseline.spread
+            between_days = 1 + np.maximum(exposure - 1, 0) * baseline.intraclass_correlation
+            variance = variance + exposure * rate * (1 - rate) * between_days * baseline.dispersion
             window_days = back + 1
             sums_of[window_days] = (x, expected)
-            if window_days not in WINDOWS and window_days != thresholds.window_days:
+            if window_days not in RATE_WINDOWS and window_days != thresholds.window_days:
                 continue
             mean_rate = np.clip(expected / np.maximum(trials, 1e-9), 1e-9, 0.999)
             binomial = np.maximum(expected * (1 - mean_rate), 1e-12)
             of_level = expected**2 * (1 - baseline.level) / np.maximum(baseline.level * baseline.trials, 1e-9)
-            of_level = of_level * baseline.spread * (1 + baseline.carry) / (1 - baseline.carry)
-            of_window = variance * inflation_of_sum(baseline.carry, window_days) * _ESTIMATION
-            excess = np.maximum((of_window + of_level) / binomial, 1)
+            of_level = (
+                of_level * baseline.dispersion * (1 + baseline.autocorrelation) / (1 - baseline.autocorrelation)
+            )
+            of_window = variance * inflation_of_sum(baseline.autocorrelation, window_days) * _ESTIMATION
+            design_effect = np.maximum((of_window + of_level) / binomial, 1)
             can_test = (baseline.days >= MIN_DAYS) & (trials > 0) & (n >= _OWN_SHARE * trials)
-            is_tested = can_test & (window_days in WINDOWS)
+            is_tested = can_test & (window_days in RATE_WINDOWS)
             effect = thresholds.effect(window_days)
             is_bad = is_tested & _is_bad(x, expected, is_low, effect, thresholds.min_events)
             for end_days in _ENDS.get(window_days, ()):
                 is_bad &= _is_bad(*sums_of[end_days], is_low, effect, 0)
             tail = np.ones(len(series))
             tail[is_bad] = tail_probability(
-                x[is_bad], trials[is_bad], mean_rate[is_bad], excess[is_bad], is_low[is_bad]
+                x[is_bad], trials[is_bad], mean_rate[is_bad], design_effect[is_bad], is_low[is_bad]
             )
-            sees = _sees(expected, mean_rate, excess, is_low, effect, thresholds)
+            min_detectable = _min_detectable(expected, mean_rate, design_effect, is_low, effect, thresholds)
             shape = (len(SERIES), len(self._judged))
             found.append(
                 WindowTest(
                     window_days=window_days,
-                    x=x.reshape(shape),
-                    n=n.reshape(shape),
+                    count=x.reshape(shape),
+                    total=n.reshape(shape),
                     expected=np.where(can_test, expected, np.nan).reshape(shape),
                     trials=trials.reshape(shape),
-                    excess=excess.reshape(shape),
+                    design_effect=design_effect.reshape(shape),
                     tail=tail.reshape(shape),
                     is_unhealthy=(tail <= alpha(thresholds)).reshape(shape),
-                    sees=np.where(is_tested, sees, np.nan).reshape(shape),
+                    min_detectable=np.where(is_tested, min_detectable, np.nan).reshape(shape),
                 )
             )
         return found
@@ -215,26 +192,26 @@ def alpha(thresholds: Thresholds) -> float:
     The year's budget of false alarms is shared by every day, every series (deliveries of each touch included) and
     every window.
     """
-    return thresholds.fa_per_year / (365.25 * (len(SERIES) + len(TOUCHES)) * len(WINDOWS))
+    return thresholds.fa_per_year / (365.25 * (len(SERIES) + len(TOUCHES)) * len(RATE_WINDOWS))
 
 
-def tail_probability(x: Figures, trials: Figures, rate: Figures, excess: Figures, is_low: Mask) -> Figures:
+def tail_probability(x: Figures, trials: Figures, rate: Figures, design_effect: Figures, is_low: Mask) -> Figures:
     """Return the probability of `x` or more events, or of `x` or fewer where `is_low`."""
     bad = np.where(is_low, trials - x, np.minimum(x, trials))
     bad = np.maximum(bad, 0)
     found: Figures = betainc(
-        np.maximum(bad / excess, 1e-9), (trials - bad) / excess + 1, np.where(is_low, 1 - rate, rate)
+        np.maximum(bad / design_effect, 1e-9), (trials - bad) / design_effect + 1, np.where(is_low, 1 - rate, rate)
     )
     return found
 
 
 def first_unhealthy(
-    expected: float, trials: float, excess: float, window_days: int, thresholds: Thresholds, *, is_low: bool
+    expected: float, trials: float, design_effect: float, window_days: int, thresholds: Thresholds, *, is_low: bool
 ) -> int | None:
     """Return the count from which a window is unhealthy (the highest, where low is bad); None: no count is."""
 
     def is_unhealthy(x: int) -> bool:
-        one = (np.array([float(x)]), np.array([trials]), np.array([expected / trials]), np.array([excess]))
+        one = (np.array([float(x)]), np.array([trials]), np.array([expected / trials]), np.array([design_effect]))
         is_bad = _is_bad(one[0], np.array([expected]), np.array([is_low]), effect, thresholds.min_events)
         return bool(is_bad[0]) and bool(tail_probability(*one, np.array([is_low]))[0] <= alpha(thresholds))
 
@@ -255,8 +232,8 @@ def _is_bad(x: Figures, expected: Figures, is_low: Mask, effect: float, min_even
     return np.where(is_low, low, high)
 
 
-def _sees(
-    expected: Figures, rate: Figures, excess: Figures, is_low: Mask, effect: float, thresholds: Thresholds
+def _min_detectable(
+    expected: Figures, rate: Figures, design_effect: Figures, is_low: Mask, effect: float, thresholds: Thresholds
 ) -> Figures:
     """Return the multiple of the expected rate that is unhealthy with the configured power; nan: none is.
 
@@ -265,13 +242,13 @@ def _sees(
     """
     quantile, power = -ndtri(alpha(thresholds)), ndtri(thresholds.power)
     direction = np.where(is_low, -1.0, 1.0)
-    spread = np.sqrt(expected * (1 - rate) * excess)
-    critical = expected + direction * quantile * spread + (quantile**2 - 1) / 6 * (1 - 2 * rate) * excess
+    deviation = np.sqrt(expected * (1 - rate) * design_effect)
+    critical = expected + direction * quantile * deviation + (quantile**2 - 1) / 6 * (1 - 2 * rate) * design_effect
     matters = np.where(is_low, expected / effect, expected * effect)
     critical = np.where(is_low, np.minimum(critical, matters), np.maximum(critical, matters))
     by_events = np.where(is_low, expected - thresholds.min_events, float(thresholds.min_events))
     critical = np.where(is_low, np.minimum(critical, by_events), np.maximum(critical, by_events))
-    half = power * np.sqrt(excess * np.maximum(1 - rate, 0.05)) / 2
+    half = power * np.sqrt(design_effect * np.maximum(1 - rate, 0.05)) / 2
     root = np.sqrt(half**2 + np.maximum(critical, 0)) + direction * half
     multiple: Figures = np.where(critical >= 0, root**2 / np.maximum(expected, 1e-9), np.nan)
     # A rate ends at 1.
@@ -283,8 +260,8 @@ def _oldest(history: History, judged: Positions, thresholds: Thresholds) -> Posi
     oldest = np.zeros((len(SERIES), len(judged)), np.intp)
     for accepted in thresholds.accepted:
         since = history.position(accepted.since)
-        for row, (touch, name) in enumerate(SERIES):
-            if accepted.covers(touch, name):
+        for row, (touch, rate) in enumerate(SERIES):
+            if accepted.covers(touch, rate.name):
                 oldest[row, judged >= since] = np.maximum(oldest[row, judged >= since], since)
     return oldest
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from ops_pipeline.contract.rates import RATES
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Change, Scope, SignalName, Status
 
@@ -18,13 +19,13 @@ class Signal:
     status: Status
     reason: Reason
     window_days: int
-    """Days, ending with the day in question, that x, n and expected are about."""
-    n: int
-    """Trials: the rate's denominator. For `delivered`: days of history. For the others: events looked at."""
-    x: int
-    """Events counted: the rate's numerator, deliveries, leaks, or events that cannot be right."""
+    """Days, ending with the day in question, that count, total and expected are about."""
+    count: int
+    """Events counted: of a rate what stands above the line, deliveries, leaks, or events that cannot be right."""
+    total: int | None = None
+    """Events that it is a share of; of signals about the data, events looked at. None: deliveries are no share."""
     rate: float | None = None
-    """x / n as a fraction of 1, for rates with a denominator."""
+    """count / total as a fraction of 1, for rates with a total."""
     expected: float | None = None
     """What history leads one to expect: the rate, or the deliveries in the window. None: nothing was learned yet."""
     critical: float | None = None
@@ -33,7 +34,9 @@ class Signal:
     """The configured limit, as a fraction of 1."""
     bound: float | None = None
     """The Wilson bound of the rate that is held against the limit."""
-    sees: float | None = None
+    history_days: int | None = None
+    """Days of history that `expected` was learned from. None: the signal learns nothing."""
+    min_detectable: float | None = None
     """The smallest multiple of the expected value that this volume shows with the configured power (while nothing is
     expected, of the limit); of what is bad when low, the largest. None: no multiple would show."""
 
@@ -50,8 +53,8 @@ class Verdict:
     since: date | None = None
     """First day of the present episode; on the day of the recovery, of the one that ends. None: there is none."""
     change: Change = Change.NONE
-    was: Status | None = None
-    """What was said of this day before, where late data made it something else."""
+    previous_status: Status | None = None
+    """The status that this day had before, where late data made it another one."""
 
     @property
     def unhealthy_reasons(self) -> tuple[Reason, ...]:
@@ -63,14 +66,8 @@ class Verdict:
 WORST_FIRST = (
     Reason.IDENTITY_LEAK,
     Reason.TRAFFIC_STOPPED,
-    Reason.HOLD_RATE_LIMIT,
-    Reason.SUPPRESSION_RATE_LIMIT,
-    Reason.FAILURE_RATE_LIMIT,
-    Reason.POSITIVE_RATE_LIMIT,
-    Reason.HOLD_RATE_HIGH,
-    Reason.SUPPRESSION_RATE_HIGH,
-    Reason.FAILURE_RATE_HIGH,
-    Reason.POSITIVE_RATE_LOW,
+    *(rate.limit_reason for rate in RATES),
+    *(rate.history_reason for rate in RATES),
     Reason.DELIVERED_LOW,
     Reason.FUNNEL_BROKEN,
     Reason.LABELS_UNUSABLE,

@@ -1,7 +1,7 @@
 """Deliveries against what the same weekdays usually bring: whether traffic has stopped, or dropped.
 
 The count of a window is taken to be Poisson with a mean that is itself lognormal around the expected one, with the
-spread that earlier days had around what was expected of them.
+dispersion that earlier days had around what was expected of them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _REACH_WEEKS = 16
 _MIN_WEEKS = 2
 """One of a weekday says nothing about a weekly shape."""
 _MIN_DAYS = 14
-_UNKNOWN_SPREAD = 0.4
-"""Relative spread of deliveries until there are as many days to learn it from."""
-WINDOWS = (1, 2, 5)
+_UNKNOWN_DISPERSION = 0.4
+"""Relative dispersion of deliveries until there are as many days to learn it from."""
+VOLUME_WINDOWS = (1, 2, 5)
 """Busy days that are tested together."""
 _AT_MOST = {1: 0.25, 2: 0.55, 5: 0.65}
 """The share of the expected deliveries that a window may at most have: one day of half as many is a holiday."""
@@ -40,10 +40,10 @@ _MIN_TREND_DAYS = 10
 _TREND = (0.5, 1.1)
 """How far the last four weeks may move the expectation: growth is followed reluctantly, for it ends."""
 _CLIP = 0.6
-_LEAST_SPREAD = 0.08
-"""Relative spread that every service has."""
+_LEAST_DISPERSION = 0.08
+"""Relative dispersion that every service has."""
 _ESTIMATION = 1.4
-"""A spread that is estimated from eight weeks is taken to be larger."""
+"""A dispersion that is estimated from eight weeks is taken to be larger."""
 _COMMON = 0.1
 """Share of a day's variance that does not average out over a window."""
 _NORMAL = np.linspace(-6, 6, 49)
@@ -58,14 +58,14 @@ class Volume:
     expected: Figures
     """What the day is expected to bring; nan: nobody knows."""
     days: Positions
-    """Days of history that the expectation's spread was learned from."""
+    """Days of history that the expectation's dispersion was learned from."""
     window_days: Positions
     """Calendar days that the decisive window reaches back; 1 where nothing is wrong."""
     is_low: Mask
     """Unhealthy: there is less than chance explains."""
     has_stopped: Mask
     """Unhealthy: there is nothing."""
-    sees: Figures
+    min_detectable: Figures
     """The share of the expected deliveries that would have been unhealthy with the configured power; nan: none."""
 
 
@@ -117,9 +117,9 @@ def _test(
     trend = _trend(np.where(is_there, relative[days], np.nan))
     expected = usual * trend
     score = np.where(is_there, relative[days] / trend[days] - 1, 0)
-    spread = np.where(known >= _MIN_DAYS, _spread(score, expected[days], is_there), _UNKNOWN_SPREAD)
-    deviations = np.clip(score, -1, 1) / spread[:, None] * _ESTIMATION
-    carry = day_to_day(np.where(is_there, deviations, 0), days, is_there, most=0.9)
+    dispersion = np.where(known >= _MIN_DAYS, _dispersion(score, expected[days], is_there), _UNKNOWN_DISPERSION)
+    deviations = np.clip(score, -1, 1) / dispersion[:, None] * _ESTIMATION
+    autocorrelation = day_to_day(np.where(is_there, deviations, 0), days, is_there, most=0.9)
     silent_share = (is_there & (relative[days] == 0)).sum(1) / np.maximum(known, 1)
 
     mean_of_week = np.convolve(np.nan_to_num(expected), np.ones(7) / 7)[: history.size]
@@ -129,16 +129,16 @@ def _test(
     busy = np.flatnonzero(is_busy)
     tail = np.ones(len(busy))
     window_days = np.ones(len(busy), np.intp)
-    sees = np.full(len(busy), np.nan)
+    min_detectable = np.full(len(busy), np.nan)
     share = delivered[busy] / expected[busy]
     both_low = (share <= _EACH_AT_MOST) & (np.pad(share, (1, 0), constant_values=1)[:-1] <= _EACH_AT_MOST)
     x = mean = variance = np.zeros(len(busy))
-    for back in range(max(WINDOWS)):
+    for back in range(max(VOLUME_WINDOWS)):
         x, mean = x + _shifted(delivered[busy], back), mean + _shifted(expected[busy], back)
         length = back + 1
-        if length not in WINDOWS:
+        if length not in VOLUME_WINDOWS:
             continue
-        variance = spread[busy] ** 2 * (inflation_of_sum(carry[busy], length) / length + _COMMON)
+        variance = dispersion[busy] ** 2 * (inflation_of_sum(autocorrelation[busy], length) / length + _COMMON)
         is_tested = (x <= _AT_MOST[length] * mean) & (both_low | (length == 1))
         chance = np.ones(len(busy))
         chance[is_tested] = _at_most(x[is_tested], mean[is_tested], variance[is_tested])
@@ -146,7 +146,7 @@ def _test(
         chance = np.where(x == 0, np.maximum(chance, silent_share[busy] ** length), chance)
         window_days = np.where(chance < tail, busy - _shifted(busy, back) + 1, window_days)
         tail = np.minimum(tail, chance)
-        sees = np.fmax(sees, _visible(mean, variance, _AT_MOST[length], thresholds))
+        min_detectable = np.fmax(min_detectable, _visible(mean, variance, _AT_MOST[length], thresholds))
     # A silence is one window, however long: at low volume it takes its time to prove itself.
     silent_busy = _run_length(delivered[busy] == 0)
     total = np.pad(np.cumsum(expected[busy]), (1, 0))
@@ -162,7 +162,7 @@ def _test(
         is_unhealthy[has_one] = (tail <= alpha(thresholds))[last_busy[has_one]]
         since_busy = np.arange(history.size)[has_one] - busy[last_busy[has_one]]
         reach[has_one] = window_days[last_busy[has_one]] + since_busy
-        shown[has_one] = sees[last_busy[has_one]]
+        shown[has_one] = min_detectable[last_busy[has_one]]
     is_silent = silent_days > 0
     is_unhealthy &= ~left_out
     _last_until_traffic(is_unhealthy, is_silent & ~left_out)
@@ -173,7 +173,7 @@ def _test(
         window_days=np.where(is_unhealthy, np.where(is_silent, silent_days, reach), 1),
         is_low=is_unhealthy & ~is_silent,
         has_stopped=is_unhealthy & is_silent,
-        sees=shown,
+        min_detectable=shown,
     )
 
 
@@ -201,13 +201,13 @@ def _trend(relative: Figures) -> Figures:
     return np.where(known >= _MIN_TREND_DAYS, np.clip(median, *_TREND), 1)
 
 
-def _spread(score: Figures, expected: Figures, is_there: Mask) -> Figures:
+def _dispersion(score: Figures, expected: Figures, is_there: Mask) -> Figures:
     """Return the relative standard deviation beyond chance, from days that brought less: campaigns only add."""
     is_less = is_there & (score < 0)
     chance = 1 / np.maximum(np.nan_to_num(expected), 1)
     squares = np.where(is_less, np.maximum(score, -_CLIP) ** 2 - chance, 0).sum(1)
     variance = squares / np.maximum(is_less.sum(1), np.maximum(0.3 * is_there.sum(1), 1))
-    return _ESTIMATION * np.sqrt(np.maximum(variance, _LEAST_SPREAD**2))
+    return _ESTIMATION * np.sqrt(np.maximum(variance, _LEAST_DISPERSION**2))
 
 
 def _at_most(x: Figures, mean: Figures, variance: Figures) -> Figures:

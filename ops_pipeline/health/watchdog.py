@@ -10,34 +10,23 @@ import numpy as np
 
 from ops_pipeline.contract.config import HISTORY_DAYS, Thresholds
 from ops_pipeline.contract.days import ONE_DAY
+from ops_pipeline.contract.rates import RATES, ratio
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Outcome, Scope, SignalName, Status
 from ops_pipeline.health.baseline import GAP_DAYS, MIN_DAYS, REACH_DAYS
 from ops_pipeline.health.counts import DayCounts, unique_days
-from ops_pipeline.health.data_quality import Quality, funnel, labels, wide_segments
+from ops_pipeline.health.data_quality import Quality, funnel, labels, logging_changed, wide_segments
 from ops_pipeline.health.episodes import phases
 from ops_pipeline.health.history import TOUCHES, Figures, History, Mask, sums
-from ops_pipeline.health.rates import IS_LOW_BAD, RATES, SERIES, RateTests, WindowTest, first_unhealthy
+from ops_pipeline.health.rates import IS_LOW_BAD, SERIES, RateTests, WindowTest, first_unhealthy
 from ops_pipeline.health.verdict import WORST_FIRST, Signal, Verdict
 from ops_pipeline.health.volume import judge_volume
 from ops_pipeline.health.wilson import lower_bound, upper_bound, visible_above, visible_below
 
 _DEFAULTS = Thresholds()
+_IN_ORDER = (Reason.NONE_SEEN, Reason.LOGGING_CHANGED)
 FOLLOWED_DAYS = HISTORY_DAYS - REACH_DAYS - GAP_DAYS
 """Days before the one in question that are judged too, so that baselines and episodes know which were unhealthy."""
-
-_LIMIT_REASONS = (
-    Reason.HOLD_RATE_LIMIT,
-    Reason.SUPPRESSION_RATE_LIMIT,
-    Reason.FAILURE_RATE_LIMIT,
-    Reason.POSITIVE_RATE_LIMIT,
-)
-_LEARNED_REASONS = (
-    Reason.HOLD_RATE_HIGH,
-    Reason.SUPPRESSION_RATE_HIGH,
-    Reason.FAILURE_RATE_HIGH,
-    Reason.POSITIVE_RATE_LOW,
-)
 
 
 def evaluate(days: Sequence[DayCounts], as_of: date, thresholds: Thresholds = _DEFAULTS) -> Verdict:
@@ -73,14 +62,15 @@ class Judgement:
         self.volume = judge_volume(history, planned, thresholds)
         self.is_planned = planned[:, self._judged]
         self._shown = next(one for one in self.rates.windows if one.window_days == thresholds.window_days)
-        self._limits = np.array([thresholds.limit(touch, name) or np.nan for touch, name in SERIES])[:, None]
+        self._limits = np.array([thresholds.limit(touch, rate.name) or np.nan for touch, rate in SERIES])[:, None]
 
         def of_judged(figures: Figures) -> Figures:
             return sums(figures, thresholds.window_days).sum(0)[self._judged]
 
         self._leaks, self._delivered = of_judged(history.leaked), of_judged(history[Outcome.DELIVERED])
         self._exposed = of_judged(history[Outcome.HELD] + history[Outcome.DISABLED])
-        self._funnel = funnel(history, thresholds.window_days)
+        self._funnel = funnel(history, planned, thresholds.window_days)
+        self._logging_changed = logging_changed(history, thresholds.window_days)
         self._labels = labels(history, thresholds.window_days, thresholds)
         self._has_wide_segment = wide_segments(history, thresholds.window_days)
         self._found = self._unhealthy()
@@ -103,19 +93,19 @@ class Judgement:
     @cached_property
     def _bound(self) -> Figures:
         """The Wilson bound of each rate on the side of its limit, nan without events."""
-        x, n = self._shown.x, np.maximum(self._shown.n, 1)
+        x, n = self._shown.count, np.maximum(self._shown.total, 1)
         # Late reactions can outnumber deliveries, and held can outnumber attempts that were not all logged.
         successes = np.minimum(x, n)
         confidence = self.thresholds.confidence
         bound = np.where(
             IS_LOW_BAD[:, None], upper_bound(successes, n, confidence), lower_bound(successes, n, confidence)
         )
-        return np.where(self._shown.n > 0, bound, np.nan)
+        return np.where(self._shown.total > 0, bound, np.nan)
 
     @cached_property
     def _visible(self) -> Figures:
         """The rate that the volume would have shown to lie beyond the limit, nan where none."""
-        given = (self._limits, self._shown.n, self.thresholds.confidence, self.thresholds.power)
+        given = (self._limits, self._shown.total, self.thresholds.confidence, self.thresholds.power)
         return np.where(IS_LOW_BAD[:, None], visible_below(*given), visible_above(*given))
 
     @cached_property
@@ -124,16 +114,20 @@ class Judgement:
         return np.where(low, self._bound < self._limits, self._bound > self._limits)
 
     @cached_property
-    def _sees(self) -> Figures:
+    def _min_detectable(self) -> Figures:
         """The multiple of the expected rate that some window would have shown; nan: none, or nothing is expected."""
-        seen = np.array([window.sees for window in self.rates.windows])
+        seen = np.array([window.min_detectable for window in self.rates.windows])
         smallest: Figures = np.fmin.reduce(seen)
         largest: Figures = np.fmax.reduce(seen)
         return np.where(IS_LOW_BAD[:, None], largest, smallest)
 
     @cached_property
+    def _baseline_days(self) -> Figures:
+        return self.rates.baseline.days.reshape(self._shown.count.shape)
+
+    @cached_property
     def _has_baseline(self) -> Mask:
-        return self.rates.baseline.days.reshape(self._shown.x.shape) >= MIN_DAYS
+        return self._baseline_days >= MIN_DAYS
 
     @cached_property
     def _can_judge(self) -> Mask:
@@ -141,9 +135,10 @@ class Judgement:
 
         With a baseline that is asked of the expected rate, without one of the limit.
         """
-        level = self.rates.baseline.level.reshape(self._shown.x.shape)
+        level = self.rates.baseline.level.reshape(self._shown.count.shape)
         low = IS_LOW_BAD[:, None]
-        learned = np.where(low, self._sees >= 0.5, self._sees * level <= np.minimum(2 * level, (1 + level) / 2))
+        detectable = self._min_detectable
+        learned = np.where(low, detectable >= 0.5, detectable * level <= np.minimum(2 * level, (1 + level) / 2))
         limited = np.where(low, self._visible >= self._limits / 2, self._visible <= (1 + self._limits) / 2)
         return np.where(self._has_baseline, learned, limited)
 
@@ -161,15 +156,15 @@ class Judgement:
             Reason.LABELS_UNUSABLE: self._labels.is_bad[self._judged],
             Reason.NOT_A_SEGMENT: self._has_wide_segment[self._judged],
         }
-        for number in range(len(RATES)):
-            found[_LIMIT_REASONS[number]] = is_beyond[number :: len(RATES)].any(0)
-            found[_LEARNED_REASONS[number]] = is_unlike[number :: len(RATES)].any(0)
+        for number, rate in enumerate(RATES):
+            found[rate.limit_reason] = is_beyond[number :: len(RATES)].any(0)
+            found[rate.history_reason] = is_unlike[number :: len(RATES)].any(0)
         return found
 
     def _whole(self) -> tuple[list[Status], list[Reason]]:
         """Return status and reason of the whole on each judged day."""
         is_planned = np.repeat(self.is_planned, len(RATES), axis=0)
-        is_judged = (self._can_judge & (self._shown.n > 0) & ~is_planned).any(0)
+        is_judged = (self._can_judge & (self._shown.total > 0) & ~is_planned).any(0)
         statuses, reasons = [], []
         for at in range(len(self._judged)):
             reason = next((one for one in WORST_FIRST if self._found[one][at]), None)
@@ -210,8 +205,8 @@ class Judgement:
             status=Status.UNHEALTHY if leaks else Status.HEALTHY,
             reason=Reason.IDENTITY_LEAK if leaks else Reason.NONE_SEEN,
             window_days=self.thresholds.window_days,
-            n=int(self._exposed[at]),
-            x=leaks,
+            count=leaks,
+            total=int(self._exposed[at]),
         )
 
     def _delivered_signal(self, at: int, row: int, touch: Scope) -> Signal:
@@ -240,28 +235,27 @@ class Judgement:
             status=status,
             reason=reason,
             window_days=window_days,
-            n=int(volume.days[row, day]),
-            x=int(volume.delivered[row, window].sum()),
+            history_days=int(volume.days[row, day]),
+            count=int(volume.delivered[row, window].sum()),
             expected=None if np.isnan(expected).all() else float(np.nansum(expected)),
-            sees=_known(volume.sees[row, day]),
+            min_detectable=_known(volume.min_detectable[row, day]),
         )
 
     def _rate_signal(self, at: int, series: int) -> Signal:
-        touch, name = SERIES[series]
-        number = series % len(RATES)
+        touch, rate = SERIES[series]
         shown = self._shown
         status, reason = Status.INSUFFICIENT_DATA, Reason.NO_EVENTS
         if self.is_planned[series // len(RATES), at]:
             reason = Reason.PLANNED
         elif self._is_beyond_limit[series, at]:
-            status, reason = Status.UNHEALTHY, _LIMIT_REASONS[number]
+            status, reason = Status.UNHEALTHY, rate.limit_reason
         elif self.rates.is_unhealthy[series, at]:
-            status, reason = Status.UNHEALTHY, _LEARNED_REASONS[number]
+            status, reason = Status.UNHEALTHY, rate.history_reason
             shown = min(
                 (window for window in self.rates.windows if window.is_unhealthy[series, at]),
                 key=lambda window: float(window.tail[series, at]),
             )
-        elif shown.n[series, at]:
+        elif shown.total[series, at]:
             if self._can_judge[series, at]:
                 learned = self._has_baseline[series, at]
                 status, reason = Status.HEALTHY, Reason.AS_EXPECTED if learned else Reason.WITHIN_LIMIT
@@ -269,23 +263,26 @@ class Judgement:
                 reason = Reason.NO_BASELINE
             else:
                 reason = Reason.LOW_VOLUME
-        x, n, expected = int(shown.x[series, at]), int(shown.n[series, at]), shown.expected[series, at]
-        sees = self._sees if self._has_baseline[series, at] else self._visible / self._limits
+        count, total = int(shown.count[series, at]), int(shown.total[series, at])
+        expected = shown.expected[series, at]
+        has_baseline = self._has_baseline[series, at]
+        detectable = self._min_detectable if has_baseline else self._visible / self._limits
         critical = self.critical(shown, at, series)
         return Signal(
             touch=Scope(touch),
-            name=name,
+            name=rate.name,
             status=status,
             reason=reason,
             window_days=shown.window_days,
-            n=n,
-            x=x,
-            rate=x / n if n else None,
-            expected=_known(expected / n) if n else None,
-            critical=critical / n if n and critical is not None else None,
+            count=count,
+            total=total,
+            rate=ratio(count, total),
+            expected=_known(expected / total) if total else None,
+            critical=critical / total if total and critical is not None else None,
             limit=_known(self._limits[series, 0]),
             bound=_known(self._bound[series, at]),
-            sees=_known(sees[series, at]),
+            history_days=int(self._baseline_days[series, at]),
+            min_detectable=_known(detectable[series, at]),
         )
 
     def critical(self, window: WindowTest, at: int, series: int) -> int | None:
@@ -296,7 +293,7 @@ class Judgement:
         return first_unhealthy(
             expected,
             float(window.trials[series, at]),
-            float(window.excess[series, at]),
+            float(window.design_effect[series, at]),
             window.window_days,
             self.thresholds,
             is_low=bool(IS_LOW_BAD[series]),
@@ -313,15 +310,17 @@ class Judgement:
             reason = bad_reason if one.is_bad[day] else Reason.NONE_SEEN
             if name is SignalName.LABELS and reason is Reason.NONE_SEEN and self._has_wide_segment[day]:
                 reason = Reason.NOT_A_SEGMENT
+            if name is SignalName.FUNNEL and reason is Reason.NONE_SEEN and self._logging_changed[day]:
+                reason = Reason.LOGGING_CHANGED
             found.append(
                 Signal(
                     touch=Scope.BOTH,
                     name=name,
-                    status=Status.HEALTHY if reason is Reason.NONE_SEEN else Status.UNHEALTHY,
+                    status=Status.HEALTHY if reason in _IN_ORDER else Status.UNHEALTHY,
                     reason=reason,
                     window_days=self.thresholds.window_days,
-                    n=int(one.n[day]),
-                    x=int(one.x[day]),
+                    count=int(one.count[day]),
+                    total=int(one.total[day]),
                 )
             )
         return found

@@ -1,1 +1,1 @@
-"""Dagster: partitions, assets, checks, jobs, schedules. The only room that imports it; thin over the rooms below."""
+"""Dagster: partitions, assets, checks, jobs, schedules. The only layer that imports it; thin over the layers below."""

@@ -9,23 +9,19 @@ from datetime import date, timedelta
 import dagster as dg
 from sqlalchemy import Engine
 
-from ops_pipeline.contract.config import COUNTED_DAYS, HISTORY_DAYS, Config, Links
+from ops_pipeline.contract.config import Config, Links
 from ops_pipeline.contract.days import ONE_DAY, each_day
 from ops_pipeline.contract.environment import first_kept_day
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Status
-from ops_pipeline.events.rollup import RolledUp, roll_up
-from ops_pipeline.health.metrics import delivered_totals, hold_suppression_rates, second_touch_summaries
 from ops_pipeline.health.verdict import Verdict
-from ops_pipeline.health.watchdog import evaluate_range
+from ops_pipeline.operations.publish import EventsSource, count_and_publish
 from ops_pipeline.orchestration.assets import daily_counts
 from ops_pipeline.orchestration.checks import Judged, check_results
 from ops_pipeline.orchestration.jobs import RESULTS
-from ops_pipeline.store import results
-from ops_pipeline.store.daily_counts import events_by_day, lock_days, read_days
-from ops_pipeline.store.engine import reading, writing
-from ops_pipeline.store.history import judged_days
+from ops_pipeline.store.engine import reading
+from ops_pipeline.store.progress import judged_days
 
 CHUNK_DAYS = 31
 """Days that are done together: what an interruption costs at most."""
@@ -50,8 +46,7 @@ class Filled:
 def backfill(
     instance: dg.DagsterInstance,
     ops: Engine,
-    events: Engine,
-    relation: str,
+    source: EventsSource,
     first: date,
     last: date,
     config: Config,
@@ -61,13 +56,13 @@ def backfill(
     """Count and judge the days from `first` to `last`, oldest first, some weeks at a time.
 
     Days that were done before are left as they are unless `again`. What was yielded stays done, whatever happens to
-    the rest. Nobody is told of the past: see the sensor `alerts`.
+    the rest. Nobody is alerted about the past: see the sensor `alerts`.
     """
     start = first
     while start <= last:
         stop = min(start + timedelta(days=CHUNK_DAYS - 1), last)
         wanted = list(each_day(start, stop)) if again else _undone(instance, ops, start, stop)
-        yield _fill(instance, ops, events, relation, start, stop, wanted, config)
+        yield _fill(instance, ops, source, start, stop, wanted, config)
         start = stop + ONE_DAY
 
 
@@ -81,8 +76,7 @@ def _undone(instance: dg.DagsterInstance, ops: Engine, first: date, last: date) 
 def _fill(
     instance: dg.DagsterInstance,
     ops: Engine,
-    events: Engine,
-    relation: str,
+    source: EventsSource,
     first: date,
     last: date,
     wanted: list[date],
@@ -90,37 +84,17 @@ def _fill(
 ) -> Filled:
     if not wanted:
         return Filled(first, last, days=0, events=0, kept=0, unhealthy=0)
-    rolled_up = roll_up(ops, events, relation, _uncounted(ops, wanted), config=config)
-    verdicts = _judge(ops, wanted, config)
+    published = count_and_publish(ops, source, wanted, first_day=first_kept_day(), config=config)
+    verdicts = list(published.verdicts.values())
     show_days(instance, verdicts)
-    return _filled(first, last, rolled_up, verdicts)
-
-
-def _uncounted(ops: Engine, wanted: list[date]) -> list[date]:
-    """Return `wanted`, and the days before that their figures look back on and that were never counted."""
-    start = max(first_kept_day(), wanted[0] - (COUNTED_DAYS - 1) * ONE_DAY)
-    with reading(ops) as connection:
-        known = events_by_day(connection, start, wanted[-1]).keys()
-    return [day for day in each_day(start, wanted[-1]) if day in wanted or day not in known]
-
-
-def _judge(ops: Engine, wanted: list[date], config: Config) -> list[Verdict]:
-    """Store metrics and verdicts of all `wanted` days in one transaction, and return the verdicts."""
-    stored = []
-    with writing(ops) as connection:
-        lock_days(connection)
-        counts = read_days(connection, wanted[0] - (HISTORY_DAYS - 1) * ONE_DAY, wanted[-1])
-        found = evaluate_range(counts, wanted[0], wanted[-1], config.thresholds)
-        judged = {verdict.as_of: verdict for verdict in found}
-        windows = config.windows.days
-        for day in wanted:
-            recent = [one for one in counts if day - max(windows) * ONE_DAY <= one.day <= day]
-            results.write_delivered_totals(connection, day, delivered_totals(recent, day, windows))
-            results.publish_segments(connection, day, config.privacy, config.taxonomy.segments)
-            results.write_hold_suppression_rates(connection, day, hold_suppression_rates(recent, day, windows))
-            results.write_second_touch_summaries(connection, day, second_touch_summaries(recent, day, windows))
-            stored.append(results.write_verdict(connection, judged[day]))
-    return stored
+    return Filled(
+        first,
+        last,
+        days=len(verdicts),
+        events=published.rolled_up.events,
+        kept=len(published.rolled_up.kept),
+        unhealthy=sum(verdict.status is Status.UNHEALTHY for verdict in verdicts),
+    )
 
 
 def show_days(instance: dg.DagsterInstance, verdicts: list[Verdict]) -> None:
@@ -143,15 +117,4 @@ def _evaluation(result: dg.AssetCheckResult, partition: str) -> dg.AssetCheckEva
         passed=result.passed,
         severity=result.severity,
         partition=partition,
-    )
-
-
-def _filled(first: date, last: date, rolled_up: RolledUp, verdicts: list[Verdict]) -> Filled:
-    return Filled(
-        first,
-        last,
-        days=len(verdicts),
-        events=rolled_up.events,
-        kept=len(rolled_up.kept),
-        unhealthy=sum(verdict.status is Status.UNHEALTHY for verdict in verdicts),
     )

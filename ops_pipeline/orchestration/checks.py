@@ -11,28 +11,23 @@ from datetime import date
 
 import dagster as dg
 
-from ops_pipeline.contract.config import HISTORY_DAYS, Links
-from ops_pipeline.contract.days import ONE_DAY, parse_day
-from ops_pipeline.contract.errors import declared
+from ops_pipeline.contract.config import Links
+from ops_pipeline.contract.days import parse_day
+from ops_pipeline.contract.errors import error_boundary
+from ops_pipeline.contract.lines import as_text
+from ops_pipeline.contract.rates import RATES
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Scope, Touch
-from ops_pipeline.health import Signal, SignalName, Status, Verdict, evaluate
+from ops_pipeline.health import Signal, SignalName, Status, Verdict
 from ops_pipeline.orchestration.assets import DIGITS
 from ops_pipeline.orchestration.partitions import utc_days
 from ops_pipeline.orchestration.resources import Deployment
 from ops_pipeline.report.tables import markdown_table
-from ops_pipeline.store.daily_counts import lock_days, read_days
-from ops_pipeline.store.engine import writing
-from ops_pipeline.store.history import status_since
-from ops_pipeline.store.results import WATCHDOG, write_verdict
+from ops_pipeline.store.engine import reading
+from ops_pipeline.store.progress import status_since
+from ops_pipeline.store.results import WATCHDOG
 
-_ASSET_OF = {
-    SignalName.DELIVERED: "delivered_totals",
-    SignalName.POSITIVE_RATE: "delivered_totals",
-    SignalName.HOLD_RATE: "hold_suppression_rates",
-    SignalName.SUPPRESSION_RATE: "hold_suppression_rates",
-    SignalName.FAILURE_RATE: "hold_suppression_rates",
-}
+_ASSET_OF = {SignalName.DELIVERED: "delivered_totals", **{rate.name: rate.asset for rate in RATES}}
 
 _OF_BOTH = {
     SignalName.IDENTITY_LEAK: "Was nothing held and nobody disabled because an identity leaked? One is unhealthy.",
@@ -42,13 +37,24 @@ _OF_BOTH = {
 
 _DESCRIPTION_OF = {
     SignalName.DELIVERED: "Are as many messages of the {touch} touch delivered as the same weekdays usually bring?",
-    SignalName.POSITIVE_RATE: "Are there as many positive reactions per {touch}-touch delivery as usual, and enough?",
-    SignalName.HOLD_RATE: "Is the share of {touch}-touch attempts that are held as usual, and within its limit?",
-    SignalName.SUPPRESSION_RATE: "Is the share of suppressed {touch}-touch offers as usual, and within its limit?",
-    SignalName.FAILURE_RATE: "Is the share of {touch}-touch sends that fail as usual, and within its limit?",
+    **{rate.name: rate.question for rate in RATES},
 }
 
-_FIGURES = ("x", "n", "expected", "critical", "limit", "bound", "sees", "window_days")
+_PLOTTED = ("expected", "critical", "limit")
+_DETAILS = ("window_days", "count", "total", "bound", "history_days", "min_detectable")
+
+_COLUMNS = (
+    "touch",
+    "status",
+    "reason",
+    "window_days",
+    "count",
+    "total",
+    "rate",
+    "expected",
+    "critical",
+    "limit",
+)
 
 
 def _asset_of(name: SignalName, touch: str) -> str:
@@ -102,10 +108,10 @@ def check_results(judged: Judged) -> list[dg.AssetCheckResult]:
 @dg.multi_asset_check(
     specs=_SPECS,
     name="watchdog",
-    description="Evaluates the rule on the daily counts, stores the verdict and reports it signal by signal.",
+    description="Reports the verdict of the day, signal by signal.",
     can_subset=True,
 )
-@declared
+@error_boundary
 def watchdog(context: dg.AssetCheckExecutionContext, deployment: Deployment) -> Iterator[dg.AssetCheckResult]:
     """Yield the verdict's whole and its signals as check results."""
     judged = _judge(deployment, parse_day(context.partition_key))
@@ -116,12 +122,9 @@ def watchdog(context: dg.AssetCheckExecutionContext, deployment: Deployment) -> 
 
 
 def _judge(deployment: Deployment, day: date) -> Judged:
-    with writing(deployment.engine()) as connection:
-        lock_days(connection)
-        counts = read_days(connection, day - (HISTORY_DAYS - 1) * ONE_DAY, day)
-        settings = deployment.settings()
-        verdict = write_verdict(connection, evaluate(counts, day, settings.thresholds))
-        return Judged(verdict, status_since(connection, day), settings.links)
+    verdict = deployment.published(day).verdicts[day]
+    with reading(deployment.engine()) as connection:
+        return Judged(verdict, status_since(connection, day), deployment.settings().links)
 
 
 def _severity(status: Status) -> dg.AssetCheckSeverity:
@@ -145,23 +148,8 @@ def _shown(
 def _whole(judged: Judged) -> dg.AssetCheckResult:
     verdict = judged.verdict
     table = markdown_table(
-        ("touch", "signal", "status", "reason", "window_days", "x", "n", "rate", "expected", "critical", "limit"),
-        (
-            (
-                signal.touch,
-                signal.name,
-                signal.status,
-                signal.reason,
-                signal.window_days,
-                signal.x,
-                signal.n,
-                signal.rate,
-                signal.expected,
-                signal.critical,
-                signal.limit,
-            )
-            for signal in verdict.signals
-        ),
+        ("signal", *_COLUMNS),
+        ((signal.name, *(getattr(signal, column) for column in _COLUMNS)) for signal in verdict.signals),
     )
     return dg.AssetCheckResult(
         asset_key="daily_counts",
@@ -180,8 +168,9 @@ def _whole(judged: Judged) -> dg.AssetCheckResult:
 
 def _result(judged: Judged, signal: Signal) -> dg.AssetCheckResult:
     is_whole = signal.touch is Scope.BOTH
-    observed = signal.x if signal.rate is None else signal.rate
-    figures = {"observed": observed} | {name: getattr(signal, name) for name in _FIGURES}
+    observed = signal.count if signal.rate is None else signal.rate
+    figures = {"observed": observed} | {name: getattr(signal, name) for name in _PLOTTED}
+    details = " ".join(f"{name}={as_text(getattr(signal, name))}" for name in _DETAILS)
     return dg.AssetCheckResult(
         asset_key="daily_counts" if is_whole else _asset_of(signal.name, signal.touch),
         check_name=signal.name.value if is_whole else _check_name(signal.name, signal.touch),
@@ -192,5 +181,6 @@ def _result(judged: Judged, signal: Signal) -> dg.AssetCheckResult:
             **_shown(judged, signal.touch, signal.name, signal.status, signal.reason),
             # Numbers, so that Dagster plots them over the days.
             **{name: round(figure, DIGITS) for name, figure in figures.items() if figure is not None},
+            "details": details,
         },
     )

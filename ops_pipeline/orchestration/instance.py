@@ -1,18 +1,18 @@
 """The Dagster instance that runs are recorded on."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.instance.ref import InstanceRef
 
 from ops_pipeline.contract.environment import Name, required_value
-from ops_pipeline.contract.errors import OpsError, as_declared
+from ops_pipeline.contract.errors import OpsError, to_ops_error
+from ops_pipeline.contract.files import package_path
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.shipped import shipped
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def configured_instance() -> Iterator[dg.DagsterInstance]:
     Raises OpsError `dagster_storage_unavailable`, `invalid_env` for a DSN that cannot work, or `dsn_in_file`.
     """
     with tempfile.TemporaryDirectory(prefix="ops_pipeline_") as scratch:
-        instance = _open(Path(os.environ.get("DAGSTER_HOME") or scratch))
+        instance = _open(Path(os.environ.get("DAGSTER_HOME") or scratch), Path(scratch))
         with instance:
             yield instance
 
@@ -38,21 +38,22 @@ def bootstrap_storage() -> None:
             instance.upgrade()
             instance.reindex()
         except Exception as error:  # noqa: BLE001 - whatever the storage's driver raises
-            failure = as_declared(error)
+            failure = to_ops_error(error)
         else:
             return
     raise failure
 
 
-def _open(home: Path) -> dg.DagsterInstance:
-    has_settings = (home / "dagster.yaml").exists()
+def _open(home: Path, scratch: Path) -> dg.DagsterInstance:
+    settings = home / "dagster.yaml"
+    if not settings.exists():
+        home = scratch
+        shutil.copyfile(package_path("dagster.yaml"), home / "dagster.yaml")
     try:
-        instance = dg.DagsterInstance.from_ref(
-            InstanceRef.from_dir(str(home), config_dir=str(home if has_settings else shipped("dagster.yaml").parent))
-        )
+        instance = dg.DagsterInstance.from_config(str(home))
         instance.get_runs_count()
     except Exception as error:  # noqa: BLE001 - whatever the storage's driver raises
-        failure = as_declared(error)
+        failure = to_ops_error(error)
     else:
         return instance
     if failure.reason in (Reason.INVALID_ENV, Reason.DSN_IN_FILE):

@@ -8,7 +8,7 @@ import dagster as dg
 from ops_pipeline.contract.config import Schedule
 from ops_pipeline.contract.days import ONE_DAY, each_day, last_complete_day
 from ops_pipeline.contract.environment import first_day
-from ops_pipeline.contract.errors import declared
+from ops_pipeline.contract.errors import error_boundary
 from ops_pipeline.orchestration.assets import (
     daily_counts,
     delivered_totals,
@@ -45,7 +45,7 @@ ops_daily = dg.define_asset_job(
         "again for events that arrived late."
     ),
 )
-@declared
+@error_boundary
 def ops_daily_schedule(
     context: dg.ScheduleEvaluationContext, deployment: Deployment
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:

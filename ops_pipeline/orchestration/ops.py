@@ -6,27 +6,22 @@ from typing import Any
 import dagster as dg
 
 from ops_pipeline.contract.days import last_complete_day
-from ops_pipeline.contract.errors import OpsError, as_declared, declared
+from ops_pipeline.contract.errors import OpsError, error_boundary, to_ops_error
 from ops_pipeline.contract.lines import Line, LineName
+from ops_pipeline.contract.tokens import Label
 from ops_pipeline.contract.vocabulary import Status
-from ops_pipeline.contract.words import Label
 from ops_pipeline.events.verify import verify_deployment
-from ops_pipeline.orchestration.launch import run_ops_daily
-from ops_pipeline.orchestration.prod_verify import CHECKS, STEPS, Mode, Step, step_line
+from ops_pipeline.operations import bootstrap
+from ops_pipeline.operations.verification import CHECKS, STEPS, Step, VerifyMode, step_line
+from ops_pipeline.orchestration.daily_run import run_ops_daily
 from ops_pipeline.orchestration.resources import Deployment
-from ops_pipeline.orchestration.retention import Mode as RetentionMode
-from ops_pipeline.orchestration.retention import retain
-from ops_pipeline.store.engine import ops_engine
-from ops_pipeline.store.migrate import apply_migrations
-from ops_pipeline.store.revisions import check_revisions
-
-APPLY_MIGRATIONS = Label("apply_migrations")
+from ops_pipeline.orchestration.retention import RetentionMode, retain
 
 
 class _LineFailure(dg.Failure):
     """A failed run whose text is a line."""
 
-    is_declared = True
+    has_safe_text = True
 
 
 def _do(context: dg.OpExecutionContext, work: Callable[[], Line], failed: LineName, **fields: object) -> None:
@@ -34,7 +29,7 @@ def _do(context: dg.OpExecutionContext, work: Callable[[], Line], failed: LineNa
     try:
         line = work()
     except Exception as error:  # noqa: BLE001 - the boundary of these jobs
-        failure = as_declared(error)
+        failure = to_ops_error(error)
     else:
         context.log.info(str(line))
         return
@@ -71,26 +66,16 @@ _RETENTION_MODE = _mode(dry_run="say what is past its date", apply="drop it")
 
 # A job's name cannot be an op's too.
 @dg.op(name="apply_or_check_revisions", out=dg.Out(dg.Nothing), config_schema={"mode": _BOOTSTRAP_MODE})
-@declared
+@error_boundary
 def _bootstrap(context: dg.OpExecutionContext) -> None:
-    if context.op_config["mode"] == APPLY_MIGRATIONS:
-        _do(context, _apply, LineName.DB_BOOTSTRAP, mode=APPLY_MIGRATIONS)
+    if context.op_config["mode"] == bootstrap.APPLY_MIGRATIONS:
+        _do(context, bootstrap.apply, LineName.DB_BOOTSTRAP, mode=bootstrap.APPLY_MIGRATIONS)
     else:
-        _do(context, _dry_run, LineName.DB_BOOTSTRAP_DRY_RUN)
-
-
-def _dry_run() -> Line:
-    return Line(LineName.DB_BOOTSTRAP_DRY_RUN, status=Label("ok"), migrations=len(check_revisions()))
-
-
-def _apply() -> Line:
-    done = apply_migrations(ops_engine())
-    fields = {"mode": APPLY_MIGRATIONS, "applied": done.applied, "skipped": done.skipped}
-    return Line(LineName.DB_BOOTSTRAP, status=Label("ok"), **fields)
+        _do(context, bootstrap.dry_run, LineName.DB_BOOTSTRAP_DRY_RUN)
 
 
 @dg.op(name="compare_databases", out=dg.Out(dg.Nothing))
-@declared
+@error_boundary
 def _verify(context: dg.OpExecutionContext) -> None:
     _do(context, lambda: verify_deployment().line(), LineName.DB_VERIFY)
 
@@ -109,7 +94,7 @@ def _op_name(step: Step) -> str:
     out=dg.Out(dg.Nothing),
     description="Is everything set that production needs? Names only.",
 )
-@declared
+@error_boundary
 def _config(context: dg.OpExecutionContext) -> None:
     _take(context, Step.CONFIG, CHECKS[Step.CONFIG])
 
@@ -121,11 +106,11 @@ def _config(context: dg.OpExecutionContext) -> None:
     config_schema={"mode": _VERIFY_MODE},
     description="Are the revisions in order? Ends the run where the mode is dry_run.",
 )
-@declared
+@error_boundary
 def _plan(context: dg.OpExecutionContext) -> Iterator[dg.Output[None]]:
     _take(context, Step.PLAN, CHECKS[Step.PLAN])
     # Without an output, Dagster skips what comes after.
-    if Step.DATABASE in STEPS[Mode(context.op_config["mode"])]:
+    if Step.DATABASE in STEPS[VerifyMode(context.op_config["mode"])]:
         yield dg.Output(None)
 
 
@@ -135,7 +120,7 @@ def _plan(context: dg.OpExecutionContext) -> Iterator[dg.Output[None]]:
     out=dg.Out(dg.Nothing),
     description="Are the databases as they should be? Changes nothing.",
 )
-@declared
+@error_boundary
 def _database(context: dg.OpExecutionContext) -> None:
     _take(context, Step.DATABASE, CHECKS[Step.DATABASE])
 
@@ -146,7 +131,7 @@ def _database(context: dg.OpExecutionContext) -> None:
     out=dg.Out(dg.Nothing),
     description="Runs the job ops_daily for the last complete UTC day; unhealthy fails, insufficient data does not.",
 )
-@declared
+@error_boundary
 def _ops_daily(context: dg.OpExecutionContext) -> None:
     def run() -> Line:
         _, verdict = run_ops_daily(context.instance, last_complete_day())
@@ -158,7 +143,7 @@ def _ops_daily(context: dg.OpExecutionContext) -> None:
 
 
 @dg.config_mapping(config_schema={"mode": _BOOTSTRAP_MODE})
-@declared
+@error_boundary
 def _bootstrap_config(config: dict[str, Any]) -> dict[str, Any]:
     return {"ops": {_bootstrap.name: {"config": config}}}
 
@@ -185,7 +170,7 @@ def db_verify() -> None:
 
 
 @dg.config_mapping(config_schema={"mode": _VERIFY_MODE})
-@declared
+@error_boundary
 def _prod_verify_config(config: dict[str, Any]) -> dict[str, Any]:
     return {"ops": {_plan.name: {"config": config}}}
 
@@ -202,7 +187,7 @@ def prod_verify() -> None:
 
 
 @dg.op(name="drop_what_is_past", out=dg.Out(dg.Nothing), config_schema={"mode": _RETENTION_MODE})
-@declared
+@error_boundary
 def _drop(context: dg.OpExecutionContext) -> None:
     def work() -> Line:
         *past, whole = retain(RetentionMode(context.op_config["mode"]))
@@ -214,7 +199,7 @@ def _drop(context: dg.OpExecutionContext) -> None:
 
 
 @dg.config_mapping(config_schema={"mode": _RETENTION_MODE})
-@declared
+@error_boundary
 def _retention_config(config: dict[str, Any]) -> dict[str, Any]:
     return {"ops": {_drop.name: {"config": config}}}
 
@@ -237,7 +222,7 @@ def retention() -> None:
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="At 05:30 UTC: drops what is past its date, where [retention] says that anything ever is.",
 )
-@declared
+@error_boundary
 def retention_schedule(deployment: Deployment) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Ask for a run that applies what is configured."""
     if deployment.settings().retention.is_set:

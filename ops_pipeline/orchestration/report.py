@@ -7,7 +7,7 @@ import dagster as dg
 
 from ops_pipeline.contract.days import REPORTED_DAYS, parse_day
 from ops_pipeline.contract.environment import Name, first_day, value
-from ops_pipeline.contract.errors import declared
+from ops_pipeline.contract.errors import error_boundary
 from ops_pipeline.health.replay import days_per_status, episodes
 from ops_pipeline.orchestration.assets import (
     OWNERS,
@@ -20,7 +20,7 @@ from ops_pipeline.orchestration.assets import (
 from ops_pipeline.orchestration.partitions import utc_days
 from ops_pipeline.orchestration.resources import Deployment
 from ops_pipeline.store.engine import reading
-from ops_pipeline.store.reported import Reported, read_reported
+from ops_pipeline.store.report_data import ReportData, read_report_data
 from ops_pipeline.store.results import last_judged_day
 
 NEWEST_PAGE = "index.html"
@@ -40,33 +40,33 @@ NEWEST_PAGE = "index.html"
         "a folder, it is written there as one HTML page for each day, and the newest as index.html."
     ),
 )
-@declared
+@error_boundary
 def report(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult[None]:
     """Read what is stored, and write the page where it is wanted."""
     day = parse_day(context.partition_key)
     with reading(deployment.engine()) as connection:
-        reported = read_reported(connection, day, REPORTED_DAYS, first_day=first_day())
+        reported = read_report_data(connection, day, REPORTED_DAYS, first_day=first_day())
         newest = last_judged_day(connection)
     pages = _write(reported, is_newest=newest is None or newest <= day)
     return dg.MaterializeResult(metadata={**_figures(reported), "pages": pages})
 
 
-def _write(reported: Reported, *, is_newest: bool) -> int:
+def _write(reported: ReportData, *, is_newest: bool) -> int:
     """Return how many pages were written. Raises OpsError `report_missing` or `file_not_written`."""
     folder = value(Name.OPS_REPORT_DIR)
     if folder is None:
         return 0
-    from ops_pipeline.report.page import write_page
+    from ops_pipeline.contract.files import PUBLIC, write_whole
     from ops_pipeline.report.report_page import report_page
 
     page = report_page(reported)
     names = [f"{reported.as_of}.html", *([NEWEST_PAGE] if is_newest else [])]
     for name in names:
-        write_page(Path(folder) / name, page)
+        write_whole(Path(folder) / name, page, mode=PUBLIC)
     return len(names)
 
 
-def _figures(reported: Reported) -> dict[str, int | str]:
+def _figures(reported: ReportData) -> dict[str, int | str]:
     verdicts, verdict = list(reported.verdicts.values()), reported.verdict
     since: date | None = verdict.since if verdict else None
     return {

@@ -8,7 +8,6 @@ from datetime import date
 from enum import StrEnum
 
 import dagster as dg
-from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from sqlalchemy import Engine
 
 from ops_pipeline.contract import environment
@@ -18,19 +17,20 @@ from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.lines import Line, LineName
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.words import Label
+from ops_pipeline.contract.tokens import Label
 from ops_pipeline.orchestration.backfill import show_days
 from ops_pipeline.store import partitions
 from ops_pipeline.store.daily_counts import lock_days
 from ops_pipeline.store.engine import ops_engine, reading, writing
-from ops_pipeline.store.partitions import Drop
+from ops_pipeline.store.partitions import DropResult
 from ops_pipeline.store.results import days_before, delete_days_before, read_verdict
 
 _PARTITION = "dagster/partition"
+_FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _RUNS_AT_ONCE = 100
 
 
-class Kind(StrEnum):
+class Expirable(StrEnum):
     """What is kept for a time."""
 
     EVENTS = "events"
@@ -38,7 +38,7 @@ class Kind(StrEnum):
     RUNS = "runs"
 
 
-class Mode(StrEnum):
+class RetentionMode(StrEnum):
     """Whether it is only said, or done."""
 
     DRY_RUN = "dry_run"
@@ -46,22 +46,22 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
+class Expired:
     """What is past its date, of one kind."""
 
-    kind: Kind
+    kind: Expirable
     keep_days: int
-    past: int = 0
+    expired: int = 0
     """Days past their date; of runs, runs."""
     oldest: date | None = None
     dropped: int = 0
-    held: int = 0
+    kept: int = 0
     """Days that were kept because they hold events that are not in the daily counts."""
     late: int | None = None
     """Events of days past their date that came in after the day was dropped: they are left to you."""
 
 
-def retain(mode: Mode) -> Iterator[Line]:
+def retain(mode: RetentionMode) -> Iterator[Line]:
     """Yield a line for each kind that has a date, then the whole; whatever was yielded stays done.
 
     Raises OpsError `no_retention` where nothing is configured, `not_rolled_up` where a day had to be kept.
@@ -70,40 +70,40 @@ def retain(mode: Mode) -> Iterator[Line]:
     if not retention.is_set:
         raise OpsError(Reason.NO_RETENTION)
     found = []
-    for past in _all(ops_engine(), retention, mode):
-        found.append(past)
-        yield _line(past)
-    held = [past for past in found if past.held]
-    if held:
-        raise OpsError(Reason.NOT_ROLLED_UP, days=sum(past.held for past in held), oldest=held[0].oldest)
-    by_kind = {past.kind: past for past in found}
-    dropped = {past.kind: past.dropped for past in found}
+    for expired in _all(ops_engine(), retention, mode):
+        found.append(expired)
+        yield _line(expired)
+    kept = [expired for expired in found if expired.kept]
+    if kept:
+        raise OpsError(Reason.NOT_ROLLED_UP, days=sum(expired.kept for expired in kept), oldest=kept[0].oldest)
+    by_kind = {expired.kind: expired for expired in found}
+    dropped = {expired.kind: expired.dropped for expired in found}
     yield Line(
         LineName.RETENTION,
         status=Label("ok"),
         mode=mode,
-        dropped=dropped.get(Kind.EVENTS, 0),
-        kept_days=by_kind[Kind.EVENTS].keep_days if Kind.EVENTS in by_kind else None,
-        counts=dropped.get(Kind.COUNTS, 0),
-        runs=dropped.get(Kind.RUNS, 0),
+        dropped=dropped.get(Expirable.EVENTS, 0),
+        kept_days=by_kind[Expirable.EVENTS].keep_days if Expirable.EVENTS in by_kind else None,
+        counts=dropped.get(Expirable.COUNTS, 0),
+        runs=dropped.get(Expirable.RUNS, 0),
     )
 
 
-def _line(past: Past) -> Line:
-    late = {} if past.late is None else {"late": past.late}
+def _line(one: Expired) -> Line:
+    late = {} if one.late is None else {"late": one.late}
     return Line(
-        LineName.RETENTION_PAST,
-        kind=past.kind,
-        keep_days=past.keep_days,
-        past=past.past,
-        oldest=past.oldest,
-        dropped=past.dropped,
-        held=past.held,
+        LineName.RETENTION_EXPIRED,
+        kind=one.kind,
+        keep_days=one.keep_days,
+        expired=one.expired,
+        oldest=one.oldest,
+        dropped=one.dropped,
+        kept=one.kept,
         **late,
     )
 
 
-def _all(ops: Engine, retention: Retention, mode: Mode) -> Iterator[Past]:
+def _all(ops: Engine, retention: Retention, mode: RetentionMode) -> Iterator[Expired]:
     from ops_pipeline.orchestration.instance import configured_instance
 
     last = last_complete_day()
@@ -124,56 +124,62 @@ def _start(last: date, days: int) -> date:
     return start
 
 
-def _events(ops: Engine, keep_days: int, start: date, mode: Mode) -> Past:
+def _events(ops: Engine, keep_days: int, start: date, mode: RetentionMode) -> Expired:
     with reading(ops) as connection:
-        past = [day for day in partitions.partitioned_days(connection) if day < start]
+        expired = [day for day in partitions.partitioned_days(connection) if day < start]
         late = partitions.late_events(connection, start)
-    drops: dict[date, Drop] = {}
-    for day in past:
+    drops: dict[date, DropResult] = {}
+    for day in expired:
         with writing(ops) as connection:
             lock_days(connection)
-            drops[day] = partitions.drop_partition(connection, day, is_dry=mode is Mode.DRY_RUN)
-    if mode is Mode.APPLY:
+            drops[day] = partitions.drop_partition(connection, day, is_dry=mode is RetentionMode.DRY_RUN)
+    if mode is RetentionMode.APPLY:
         with writing(ops) as connection:
             partitions.ensure_partitions(connection, partitions.partition_days())
-    held = [day for day, drop in drops.items() if drop is Drop.HELD]
-    return Past(
-        kind=Kind.EVENTS,
+    kept = [day for day, drop in drops.items() if drop is DropResult.NOT_COUNTED]
+    return Expired(
+        kind=Expirable.EVENTS,
         keep_days=keep_days,
-        past=len(past),
-        oldest=min(held or past, default=None),
-        dropped=sum(drop is Drop.DROPPED for drop in drops.values()),
-        held=len(held),
+        expired=len(expired),
+        oldest=min(kept or expired, default=None),
+        dropped=sum(drop is DropResult.DROPPED for drop in drops.values()),
+        kept=len(kept),
         late=late,
     )
 
 
-def _counts(ops: Engine, keep_days: int, start: date, mode: Mode) -> Past:
+def _counts(ops: Engine, keep_days: int, start: date, mode: RetentionMode) -> Expired:
     with writing(ops) as connection:
         lock_days(connection)
-        past = days_before(connection, start)
-        dropped = delete_days_before(connection, start) if mode is Mode.APPLY else 0
-    return Past(
-        kind=Kind.COUNTS, keep_days=keep_days, past=len(past), oldest=min(past, default=None), dropped=dropped
+        expired = days_before(connection, start)
+        dropped = delete_days_before(connection, start) if mode is RetentionMode.APPLY else 0
+    return Expired(
+        kind=Expirable.COUNTS,
+        keep_days=keep_days,
+        expired=len(expired),
+        oldest=min(expired, default=None),
+        dropped=dropped,
     )
 
 
-def _runs(instance: dg.DagsterInstance, ops: Engine, keep_days: int, start: date, mode: Mode) -> Past:
-    old = dg.RunsFilter(statuses=FINISHED_STATUSES, created_before=start_of(start))
-    past = instance.get_runs_count(old)
+def _runs(instance: dg.DagsterInstance, ops: Engine, keep_days: int, start: date, mode: RetentionMode) -> Expired:
+    old = dg.RunsFilter(statuses=_FINISHED, created_before=start_of(start))
+    expired = instance.get_runs_count(old)
     oldest = instance.get_run_records(old, limit=1, ascending=True)
     dropped = 0
-    while mode is Mode.APPLY and (records := instance.get_run_records(old, limit=_RUNS_AT_ONCE, ascending=True)):
+    while mode is RetentionMode.APPLY and (
+        records := instance.get_run_records(old, limit=_RUNS_AT_ONCE, ascending=True)
+    ):
         runs = [record.dagster_run for record in records]
         # Before the runs go: whatever interrupts this, no day looks as if it had never been done.
         _keep_shown(instance, ops, {run.tags[_PARTITION] for run in runs if _PARTITION in run.tags}, start)
         for run in runs:
             instance.delete_run(run.run_id)
         dropped += len(runs)
-    return Past(
-        kind=Kind.RUNS,
+    return Expired(
+        kind=Expirable.RUNS,
         keep_days=keep_days,
-        past=past,
+        expired=expired,
         oldest=oldest[0].create_timestamp.date() if oldest else None,
         dropped=dropped,
     )

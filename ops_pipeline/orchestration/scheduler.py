@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import dagster as dg
-from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.errors import DagsterUserCodeUnreachableError
-from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, InstigatorTick
 
+from ops_pipeline.orchestration.dagster_internals import (
+    DagsterUserCodeUnreachableError,
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorTick,
+    InstigatorType,
+)
 from ops_pipeline.orchestration.instance import configured_instance
 from ops_pipeline.orchestration.jobs import ops_daily_schedule
 from ops_pipeline.orchestration.sensors import alerts, heartbeat

@@ -19,8 +19,8 @@ from ops_pipeline.contract.lines import ExitCode
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import IDENTITY_LEAK, Status
 from ops_pipeline.events.demo_database import demo_database
+from ops_pipeline.orchestration.daily_run import run_ops_daily
 from ops_pipeline.orchestration.instance import configured_instance
-from ops_pipeline.orchestration.launch import run_ops_daily
 from ops_pipeline.orchestration.resources import Deployment
 from ops_pipeline.orchestration.sensors import alerts, heartbeat
 from ops_pipeline.report.daily_lines import watchdog_line

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from ops_pipeline.contract.config import Links
 from ops_pipeline.contract.days import ONE_DAY, last_complete_day
-from ops_pipeline.contract.errors import OpsError, declared
+from ops_pipeline.contract.errors import OpsError, error_boundary
 from ops_pipeline.contract.lines import ExitCode
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import AlertKind, Status
@@ -21,9 +21,9 @@ from ops_pipeline.orchestration.jobs import OPS_DAILY, has_failed
 from ops_pipeline.orchestration.resources import Deployment
 from ops_pipeline.report.alert_message import alert_line, alert_message
 from ops_pipeline.report.notify import alert_addresses, ping, send
-from ops_pipeline.store.alerts import last_told, lock_alerts, was_told, write_told
+from ops_pipeline.store.alerts import last_sent_alert, lock_alerts, record_sent, was_sent
 from ops_pipeline.store.engine import reading, writing
-from ops_pipeline.store.history import read_history
+from ops_pipeline.store.progress import read_progress
 from ops_pipeline.store.results import read_verdict
 
 _EVERY_SECONDS = 60
@@ -40,7 +40,7 @@ _ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
         "failed. What cannot be sent is tried again at the next tick."
     ),
 )
-@declared
+@error_boundary
 def alerts(context: dg.SensorEvaluationContext, deployment: Deployment) -> Iterator[dg.SkipReason]:
     """Send what is due."""
     if not alert_addresses():
@@ -59,17 +59,17 @@ def tell(engine: Engine, links: Links, *, has_failed: bool) -> Alert | None:
     """
     with writing(engine) as connection:
         lock_alerts(connection)
-        newest = read_history(connection).verdict_day
+        newest = read_progress(connection).verdict_day
         is_news = newest is not None and newest > last_complete_day() - _NEWS_DAYS * ONE_DAY
         verdict = read_verdict(connection, newest) if newest is not None and is_news else None
-        alert = due(verdict, last_told(connection)) if verdict is not None else None
+        alert = due(verdict, last_sent_alert(connection)) if verdict is not None else None
         if alert is None and has_failed:
             verdict = None
             alert = Alert(kind=AlertKind.FAILED, day=last_complete_day(), reason=Reason.RUN_FAILED, since=None)
-        if alert is None or was_told(connection, alert):
+        if alert is None or was_sent(connection, alert):
             return None
         send(*alert_message(alert, verdict, links))
-        write_told(connection, alert)
+        record_sent(connection, alert)
         return alert
 
 
@@ -78,7 +78,7 @@ def tell(engine: Engine, links: Links, *, has_failed: bool) -> Alert | None:
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Pings OPS_HEARTBEAT_URL after each finished run of ops_daily, with the exit code and no body.",
 )
-@declared
+@error_boundary
 def heartbeat(context: dg.SensorEvaluationContext, deployment: Deployment) -> Iterator[dg.SkipReason]:
     """Ping once for the newest run that has ended."""
     runs = context.instance.get_runs(dg.RunsFilter(job_name=OPS_DAILY, statuses=list(_ENDED)), limit=1)

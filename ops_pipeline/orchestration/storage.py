@@ -4,34 +4,45 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Self
 
-from dagster import DagsterEvent, DagsterRun, EventLogEntry
-from dagster._core.execution.backfill import PartitionBackfill
-from dagster._core.storage import tags as dagster_tags
-from dagster._core.storage.config import PostgresStorageConfig
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
-from dagster._serdes import ConfigurableClassData
+from dagster import DagsterEvent, DagsterEventType, DagsterRun, EventLogEntry
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage, PostgresRunStorage
-from dagster_postgres.utils import pg_url_from_config
 
 from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.words import is_label
+from ops_pipeline.contract.tokens import is_label
+from ops_pipeline.operations.verification import VerifyMode
 from ops_pipeline.orchestration.boundary import guard_process
-from ops_pipeline.orchestration.prod_verify import Mode
+from ops_pipeline.orchestration.dagster_internals import (
+    OWN_TAGS,
+    AssetCheckExecutionsTable,
+    ConfigurableClassData,
+    PartitionBackfill,
+    PostgresStorageConfig,
+    SqlEventLogStorageTable,
+    dagster_tags,
+    pg_url_from_config,
+)
 from ops_pipeline.store.engine import dagster_url
+from ops_pipeline.store.pool import pooled_engine
 
 guard_process()
 
 # A run's configuration is stored and shown as it was typed: these are the words that it needs.
 _LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
-_WORDS = frozenset({*Mode, "apply", "apply_migrations", *_LOG_LEVELS, *map(str.lower, _LOG_LEVELS)})
-_PREFIXES = (dagster_tags.SYSTEM_TAG_PREFIX, dagster_tags.HIDDEN_TAG_PREFIX)
-# The last one is the UI's own, and stands in its JavaScript alone.
-_TAGS = frozenset(
-    found for found in vars(dagster_tags).values() if isinstance(found, str) and found.startswith(_PREFIXES)
-) | {f"{dagster_tags.SYSTEM_TAG_PREFIX}from_ui"}
+_WORDS = frozenset({*VerifyMode, "apply", "apply_migrations", *_LOG_LEVELS, *map(str.lower, _LOG_LEVELS)})
 _TAG_LENGTH = 200
+_PLANNED = (DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED)
+_NOT_STORED = frozenset(
+    {
+        # An asset and a check have an event of their own, which says the same and more.
+        DagsterEventType.STEP_OUTPUT,
+        # Nothing is captured, and the one resource is of no interest.
+        DagsterEventType.LOGS_CAPTURED,
+        DagsterEventType.RESOURCE_INIT_STARTED,
+        DagsterEventType.RESOURCE_INIT_SUCCESS,
+    }
+)
 
 
 class OpsDagsterStorage(DagsterPostgresStorage):
@@ -47,6 +58,10 @@ class OpsDagsterStorage(DagsterPostgresStorage):
         # The tables are there by now.
         self._run_storage = _RunStorage(postgres_url, should_autocreate_tables=False)
         self._event_log_storage = _EventLogStorage(postgres_url, should_autocreate_tables=False)
+        # Dagster's own engines connect anew for everything that they say.
+        engine = pooled_engine(postgres_url, isolation_level="AUTOCOMMIT")
+        for part in (self._run_storage, self._event_log_storage, self._schedule_storage):
+            part._engine = engine  # noqa: SLF001 - there is no other way in
 
     @classmethod
     def from_config_value(  # type: ignore[override]
@@ -87,15 +102,28 @@ class _RunStorage(PostgresRunStorage):
 class _EventLogStorage(PostgresEventLogStorage):
     def store_event(self, event: EventLogEntry) -> None:
         _check_event(event.dagster_event, is_of_run=bool(event.job_name))
-        super().store_event(event)
+        if event.dagster_event_type not in _NOT_STORED:
+            super().store_event(event)
+        if event.dagster_event_type is DagsterEventType.RUN_SUCCESS:
+            self._forget_plans(event.run_id)
+
+    def prepare_insert_event(self, event: EventLogEntry) -> Any:
+        return super().prepare_insert_event(_slim(event))
 
     def store_asset_check_event(self, event: EventLogEntry, event_id: int | None) -> None:
         if not event.run_id and event.dagster_event is not None:
             self._forget_check(event.dagster_event.event_specific_data)
         super().store_asset_check_event(event, event_id)
 
+    def _forget_plans(self, run_id: str) -> None:
+        """Delete what a run planned: it succeeded, so that all of it was done and has an event of its own."""
+        column = SqlEventLogStorageTable.c
+        planned = (column.run_id == run_id) & column.dagster_event_type.in_([kind.value for kind in _PLANNED])
+        with self.index_connection() as connection:
+            connection.execute(SqlEventLogStorageTable.delete().where(planned))
+
     def _forget_check(self, evaluation: Any) -> None:
-        """Make room: Dagster has one result without a run for each check and partition, and refuses a newer one."""
+        """Delete the old result: without a run, Dagster has one for each check and partition, and refuses a newer."""
         column = AssetCheckExecutionsTable.c
         same = (
             (column.run_id == "")
@@ -135,9 +163,18 @@ def _check_event(event: DagsterEvent | None, *, is_of_run: bool) -> None:
         raise OpsError(Reason.OUTSIDE_TEXT)
 
 
+def _slim(event: EventLogEntry) -> EventLogEntry:
+    """Return the event of a run without what it says twice: its message, and the step as handle and as tags."""
+    inner = event.dagster_event
+    if inner is None or not event.job_name:
+        return event
+    slim = inner._replace(message=None, logging_tags={}, node_handle=None, step_handle=None)
+    return event._replace(user_message="", dagster_event=slim)
+
+
 def _check_tags(tags: Mapping[str, str]) -> None:
     for key, value in tags.items():
-        is_dagsters = key in _TAGS or key.startswith(dagster_tags.POOL_TAG_PREFIX)
+        is_dagsters = key in OWN_TAGS or key.startswith(dagster_tags.POOL_TAG_PREFIX)
         # What is hidden is written by Dagster alone.
         is_short = len(value) <= _TAG_LENGTH or key.startswith(dagster_tags.HIDDEN_TAG_PREFIX)
         if not is_dagsters or not is_short:

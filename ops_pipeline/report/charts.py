@@ -10,10 +10,10 @@ from typing import Any
 from markupsafe import Markup
 
 from ops_pipeline.contract.days import ONE_DAY, start_of
-from ops_pipeline.contract.lines import in_words
+from ops_pipeline.contract.lines import as_text
 from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.tokens import Label
 from ops_pipeline.contract.vocabulary import Outcome, Status
-from ops_pipeline.contract.words import Label
 from ops_pipeline.health.metrics import SecondTouchSummary
 from ops_pipeline.health.verdict import Signal
 from ops_pipeline.report.page import drawn, library
@@ -23,8 +23,6 @@ STATUS_COLOURS = {
     Status.INSUFFICIENT_DATA: "var(--insufficient)",
     Status.UNHEALTHY: "var(--unhealthy)",
 }
-_LINES = ("var(--healthy)", "var(--unhealthy)", "var(--muted)")
-"""The colours of lines that stand beside one another."""
 _WIDTH = 400
 """Pixels: as wide as a telephone, so that words can be read there too."""
 _HEIGHT = 165
@@ -35,8 +33,8 @@ _TICKS = 5
 _DOT = 12
 _FEW_DAYS = 45
 _HALF_DAY_MS = 43_200_000
-_ROOM = 1.15
-_ROOM_FOR_WORDS = 1.8
+_HEADROOM = 1.15
+_TEXT_MARGIN = 1.8
 _NEAR = 1.6
 """A limit further away than so many times the rest is not drawn: it would flatten what is."""
 
@@ -69,21 +67,6 @@ def rate_chart(days: Sequence[date], signals: Mapping[date, Signal], *, is_low_b
     return _drawn(altair.layer(*layers), _HEIGHT)
 
 
-def trend_chart(days: Sequence[date], figures: Mapping[str, Mapping[date, float | None]]) -> Markup:
-    """Return some figures of each day as lines, each by its name; a day without a figure is a gap."""
-    altair = library("altair")
-    rows = [
-        {**_span(day), "name": name, "figure": of_day.get(day)} for name, of_day in figures.items() for day in days
-    ]
-    names = altair.Scale(domain=list(figures), range=list(_LINES[: len(figures)]))
-    legend = altair.Legend(title=None, orient="top", labelFontSize=12, labelColor="var(--muted)", symbolType="stroke")
-    y = altair.Y("figure:Q", title=None, scale=altair.Scale(zero=True), axis=_axis(altair))
-    lines = altair.Chart(altair.Data(values=rows)).encode(
-        x=_day_axis(altair, days), y=y, color=altair.Color("name:N", scale=names, legend=legend)
-    )
-    return _drawn(altair.layer(lines.mark_line(strokeWidth=2), lines.mark_circle(size=_DOT, opacity=1)), _HEIGHT)
-
-
 def is_drawn(limit: float, signals: Sequence[Signal], *, is_low_bad: bool) -> bool:
     """Return whether a limit lies within the chart of these signals."""
     return limit <= _top(signals, is_low_bad=is_low_bad)
@@ -107,23 +90,23 @@ def funnel_chart(summary: SecondTouchSummary) -> Markup:
     """Return how many went on at each step of the funnel, and how many did not."""
     steps = (
         (Outcome.OFFERED, summary.offered, Outcome.SUPPRESSED, summary.suppressed),
-        (Outcome.ATTEMPTED, max(summary.attempted - summary.held, 0), Outcome.HELD, summary.held),
+        (Outcome.ATTEMPTED, max(summary.attempts - summary.held, 0), Outcome.HELD, summary.held),
         (Outcome.DELIVERED, summary.delivered, Outcome.FAILED, summary.failed),
         (Outcome.ACKNOWLEDGED, summary.acknowledged, None, 0),
     )
     rows = [
         {
-            "step": in_words(step),
+            "step": as_text(step),
             "from": start,
             "to": start + events,
             "status": status.value,
-            "text": f"{went_on} + {lost} {in_words(way)}" if way else f"{went_on}",
+            "text": f"{went_on} + {lost} {as_text(way)}" if way else f"{went_on}",
             "total": went_on + lost,
         }
         for step, went_on, way, lost in steps
         for start, events, status in ((0, went_on, Status.HEALTHY), (went_on, lost, Status.INSUFFICIENT_DATA))
     ]
-    return _bars(rows, [in_words(step) for step, *_ in steps])
+    return _bars(rows, [as_text(step) for step, *_ in steps])
 
 
 def reasons_chart(reasons: Sequence[tuple[Outcome, Label, int]]) -> Markup:
@@ -150,7 +133,7 @@ def _bars(rows: Sequence[Mapping[str, object]], names: Sequence[str]) -> Markup:
     base = altair.Chart(altair.Data(values=rows)).encode(
         y=altair.Y("step:N", title=None, sort=list(names), axis=axis)
     )
-    most = max([1, *(int(str(row["total"])) for row in rows)]) * _ROOM_FOR_WORDS
+    most = max([1, *(int(str(row["total"])) for row in rows)]) * _TEXT_MARGIN
     x = altair.X("from:Q", title=None, axis=None, scale=altair.Scale(domain=[0, most], nice=False))
     bars = base.mark_bar(height=16).encode(x=x, x2="to:Q", color=_status_colour(altair))
     words = (
@@ -170,7 +153,7 @@ def _top(signals: Sequence[Signal], *, is_low_bad: bool) -> float:
     limits = [signal.limit for signal in signals if signal.limit is not None]
     has_history = any(signal.expected is not None for signal in signals)
     near = [limit for limit in limits if not has_history or limit <= _NEAR * top]
-    return max([top * _ROOM, *(limit * _ROOM for limit in near)]) or 1.0
+    return max([top * _HEADROOM, *(limit * _HEADROOM for limit in near)]) or 1.0
 
 
 def _rate_rows(

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 
-from ops_pipeline.contract.lines import Line, LineName, Measure, Snapshot
-from ops_pipeline.contract.vocabulary import Scope, SignalName, Status
-from ops_pipeline.contract.words import Label, SmallCell
-from ops_pipeline.health.metrics import (
-    DeliveredSegments,
-    DeliveredTotal,
-    HoldSuppressionRate,
-    Metrics,
-    SecondTouchSummary,
-)
+from ops_pipeline.contract.lines import Line, LineName, Measure
+from ops_pipeline.contract.rates import RATE_OF
+from ops_pipeline.contract.tokens import Label
+from ops_pipeline.contract.vocabulary import Scope, Status, Touch
+from ops_pipeline.health.metrics import DeliveredSegments, Metrics, RateFigure, SecondTouchSummary
 from ops_pipeline.health.verdict import Signal, Verdict
-
-SCHEMA_VERSION = 1
-"""Version of the snapshot's shape: raised when a field changes its name or meaning, not when one is added."""
+from ops_pipeline.report.snapshot import masked_count, snapshot_line
 
 
 def daily_lines(metrics: Metrics, verdict: Verdict) -> Iterator[Line]:
@@ -26,12 +18,13 @@ def daily_lines(metrics: Metrics, verdict: Verdict) -> Iterator[Line]:
     windows = sorted({total.window_days for total in metrics.totals} - {1})
     for window_days in windows:
         yield _totals(metrics, window_days)
-    yield from (_rates(metrics, rate) for rate in metrics.rates if rate.window_days in windows)
+    for window_days in windows:
+        yield from (_rates(metrics, window_days, touch) for touch in Touch)
     yield from (_second_touch(metrics, summary) for summary in metrics.second_touch if summary.window_days in windows)
     yield from (_segments(metrics, found) for found in metrics.segments)
     yield from (signal_line(LineName.OPS_DAILY_SIGNAL, verdict, signal) for signal in verdict.signals)
     yield watchdog_line(verdict)
-    yield _snapshot(metrics, verdict)
+    yield snapshot_line(metrics, verdict)
 
 
 def watchdog_line(verdict: Verdict) -> Line:
@@ -48,7 +41,7 @@ def watchdog_line(verdict: Verdict) -> Line:
         undecided=judged.count(Status.INSUFFICIENT_DATA),
         since=verdict.since,
         change=verdict.change,
-        was=verdict.was,
+        previous_status=verdict.previous_status,
     )
 
 
@@ -59,7 +52,7 @@ def measures(metrics: Metrics, verdict: Verdict) -> Iterator[Measure]:
             yield Measure(Label(f"delivered_{total.window_days}d"), total.delivered)
     for signal in verdict.signals:
         if signal.limit is not None:
-            is_lowest = signal.name is SignalName.POSITIVE_RATE
+            is_lowest = RATE_OF[signal.name].is_low_bad
             label = Label(f"{signal.touch}_{signal.name}")
             yield Measure(label, signal.rate, critical=signal.limit, is_lowest=is_lowest)
 
@@ -79,22 +72,24 @@ def _totals(metrics: Metrics, window_days: int) -> Line:
     )
 
 
-def _rates(metrics: Metrics, rate: HoldSuppressionRate) -> Line:
-    return Line(
-        LineName.OPS_DAILY_RATES,
-        as_of=metrics.as_of,
-        touch=rate.touch,
-        window_days=rate.window_days,
-        hold_rate=rate.hold_rate,
-        held=rate.held,
-        attempts=rate.attempted,
-        attempted=_attempted(rate),
-        suppression_rate=rate.suppression_rate,
-        suppressed=rate.suppressed,
-        offered=rate.offered,
-        failure_rate=rate.failure_rate,
-        failed=rate.failed,
-    )
+def _rates(metrics: Metrics, window_days: int, touch: Touch) -> Line:
+    """Return every rate of one touch in a window, with the figures that it is made of."""
+    fields: dict[str, object] = {}
+    for found in metrics.rates:
+        if found.window_days == window_days and found.touch.value == touch:
+            fields |= {found.name.value: found.value, **rate_parts(found)}
+            if found.attempts_source is not None:
+                fields["attempts_source"] = found.attempts_source
+    return Line(LineName.OPS_DAILY_RATES, as_of=metrics.as_of, touch=touch, window_days=window_days, **fields)
+
+
+def rate_parts(found: RateFigure) -> dict[str, int]:
+    """Return the figures above and below the line of a rate, each by its name."""
+    rate = RATE_OF[found.name]
+    # Of two figures below the line, one stands above it too.
+    others = [name for name in rate.total if name != rate.count]
+    below = found.total if rate.count not in rate.total else found.total - found.count
+    return {rate.count: found.count, others[0]: below}
 
 
 def _second_touch(metrics: Metrics, summary: SecondTouchSummary) -> Line:
@@ -106,8 +101,8 @@ def _second_touch(metrics: Metrics, summary: SecondTouchSummary) -> Line:
         suppressed=summary.suppressed,
         suppression_rate=summary.suppression_rate,
         suppressed_by=_labels(summary.suppressed_by),
-        attempts=summary.attempted,
-        attempted=_attempted(summary),
+        attempts=summary.attempts,
+        attempts_source=summary.attempts_source,
         queued=summary.queued,
         held=summary.held,
         hold_rate=summary.hold_rate,
@@ -128,13 +123,8 @@ def _segments(metrics: Metrics, found: DeliveredSegments) -> Line:
         touch=found.touch,
         delivered=found.delivered,
         delivered_by=_labels(found.by_segment),
-        other=told(found.other, found.min_cell),
+        other=masked_count(found.other, found.min_cell),
     )
-
-
-def told(count: int, min_cell: int) -> int | SmallCell:
-    """Return a count of a breakdown as it may be told."""
-    return SmallCell(f"lt{min_cell}") if count < min_cell else count
 
 
 def signal_line(name: LineName, verdict: Verdict, signal: Signal) -> Line:
@@ -147,60 +137,16 @@ def signal_line(name: LineName, verdict: Verdict, signal: Signal) -> Line:
         status=signal.status,
         reason=signal.reason,
         window_days=signal.window_days,
-        x=signal.x,
-        n=signal.n,
+        count=signal.count,
+        total=signal.total,
         rate=signal.rate,
         expected=signal.expected,
         critical=signal.critical,
         limit=signal.limit,
         bound=signal.bound,
-        sees=signal.sees,
+        history_days=signal.history_days,
+        min_detectable=signal.min_detectable,
     )
-
-
-def _snapshot(metrics: Metrics, verdict: Verdict) -> Line:
-    return Snapshot(
-        {
-            "schema_version": SCHEMA_VERSION,
-            "as_of": metrics.as_of,
-            "status": verdict.status,
-            "reason": verdict.reason,
-            "reasons": verdict.unhealthy_reasons or (verdict.reason,),
-            "since": verdict.since,
-            "change": verdict.change,
-            "was": verdict.was,
-            "delivered_totals": [_total_document(total) for total in metrics.totals],
-            "hold_suppression_rates": [_rate_document(rate) for rate in metrics.rates],
-            "second_touch_summaries": [_summary_document(summary) for summary in metrics.second_touch],
-            "delivered_segments": [_segments_document(found) for found in metrics.segments],
-            "signals": [asdict(signal) for signal in verdict.signals],
-        }
-    )
-
-
-def _total_document(total: DeliveredTotal) -> dict[str, object]:
-    return {**asdict(total), "positive_rate": total.positive_rate}
-
-
-def _rate_document(rate: HoldSuppressionRate) -> dict[str, object]:
-    return {
-        **asdict(rate),
-        "hold_rate": rate.hold_rate,
-        "suppression_rate": rate.suppression_rate,
-        "failure_rate": rate.failure_rate,
-    }
-
-
-def _summary_document(summary: SecondTouchSummary) -> dict[str, object]:
-    return {**asdict(summary), "suppression_rate": summary.suppression_rate, "hold_rate": summary.hold_rate}
-
-
-def _segments_document(found: DeliveredSegments) -> dict[str, object]:
-    return {**asdict(found), "other": told(found.other, found.min_cell)}
-
-
-def _attempted(figures: HoldSuppressionRate | SecondTouchSummary) -> Label:
-    return Label("derived" if figures.attempted_derived else "logged")
 
 
 def _labels(groups: Mapping[str, int]) -> dict[Label, int]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ops_pipeline.contract.lines import Line, LineName
+from ops_pipeline.contract.tokens import Label
 from ops_pipeline.contract.vocabulary import Status
-from ops_pipeline.contract.words import Label
 from ops_pipeline.health.explain import ExplainedSignal, Leak, TriedWindow
 from ops_pipeline.health.verdict import Verdict
 from ops_pipeline.report.daily_lines import signal_line
@@ -48,11 +48,11 @@ def _window(one: ExplainedSignal, window: TriedWindow) -> Line:
         touch=one.signal.touch,
         signal=one.signal.name,
         window_days=window.window_days,
-        x=window.x,
-        n=window.n,
-        expected_x=window.expected,
-        critical_x=window.critical,
-        times_expected=window.x / window.expected if window.expected else None,
+        count=window.count,
+        total=window.total,
+        expected_count=window.expected,
+        critical_count=window.critical,
+        times_expected=window.count / window.expected if window.expected else None,
         tail=window.tail,
         unhealthy=window.is_unhealthy,
         excess=window.excess,

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from ops_pipeline.contract.days import ONE_DAY, start_of
+from ops_pipeline.contract.rates import RATE_OF
 from ops_pipeline.contract.vocabulary import Status
 from ops_pipeline.health.metrics import Metrics
 from ops_pipeline.health.verdict import Signal, Verdict
+from ops_pipeline.report.daily_lines import rate_parts
 
 _PREFIX = "ops_pipeline_"
-_STEPS = ("offered", "suppressed", "attempted", "queued", "held", "delivered", "failed", "acknowledged", "disabled")
-_COUNTS = {
-    "offered": "Offers that were made",
-    "suppressed": "Offers that were not made",
-    "attempted": "Sends that were attempted",
-    "held": "Sends that were held back",
-    "failed": "Sends that delivery could not complete",
-}
-_RATIOS = {
-    "hold_rate": ("hold_ratio", "held / attempted"),
-    "suppression_rate": ("suppression_ratio", "suppressed / (offered + suppressed)"),
-    "failure_rate": ("failure_ratio", "failed / (delivered + failed)"),
-}
+_STEPS = ("offered", "suppressed", "attempts", "queued", "held", "delivered", "failed", "acknowledged", "disabled")
+_OF_TOTALS = ("delivered", "positive")
 _SIGNAL = {
     "expected": "What earlier weeks lead one to expect of it",
     "critical": "From where it is unhealthy by its history",
     "limit": "Its configured limit",
-    "n": "What it is a share of; of delivered, days of history",
+    "total": "Events that it is a share of",
+    "history_days": "Days of history that its expected value was learned from",
 }
 
 
@@ -77,7 +69,7 @@ def _signal(samples: _Samples, signal: Signal) -> None:
         samples.set(
             "signal_status", "1 for the signal's status, 0 for the others", is_so, {**labels, "status": status}
         )
-    observed = signal.x if signal.rate is None else signal.rate
+    observed = signal.count if signal.rate is None else signal.rate
     samples.set("signal_observed", "A rate as a fraction of 1; without one, events", observed, labels)
     for name, means in _SIGNAL.items():
         samples.set(f"signal_{name}", means, getattr(signal, name), labels)
@@ -88,13 +80,14 @@ def _figures(samples: _Samples, metrics: Metrics) -> None:
         labels = {"touch": total.touch, "window_days": total.window_days}
         samples.set("delivered", "Messages that were delivered", total.delivered, labels)
         samples.set("positive", "Positive acknowledgements", total.positive, labels)
-    _each(samples, metrics.rates, "", {name: (name, means) for name, means in _COUNTS.items()} | _RATIOS)
-    steps = {name: (name, f"Events of the second touch: {name}") for name in _STEPS}
-    _each(samples, metrics.second_touch, "second_touch_", steps)
-
-
-def _each(samples: _Samples, rows: Iterable[object], prefix: str, names: Mapping[str, Sequence[str]]) -> None:
-    for row in rows:
-        keys = [key for key in ("touch", "window_days") if hasattr(row, key)]
-        for field, (name, means) in names.items():
-            samples.set(prefix + name, means, getattr(row, field), {key: getattr(row, key) for key in keys})
+    for found in metrics.rates:
+        labels = {"touch": found.touch, "window_days": found.window_days}
+        rate = RATE_OF[found.name]
+        samples.set(rate.name.replace("_rate", "_ratio"), rate.formula, found.value, labels)
+        for name, value in rate_parts(found).items():
+            if name not in _OF_TOTALS:
+                samples.set(name, f"Events: {name}", value, labels)
+    for summary in metrics.second_touch:
+        for name in _STEPS:
+            labels = {"window_days": summary.window_days}
+            samples.set(f"second_touch_{name}", f"Events of the second touch: {name}", getattr(summary, name), labels)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import urllib.request
 from urllib.parse import urlsplit
 
-from ops_pipeline.contract.environment import Name, value
+from ops_pipeline.contract.environment import EnvPart, Name, invalid_env, value
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
 
@@ -30,7 +30,7 @@ def send(title: str, body: str) -> int:
     addresses = alert_addresses()
     notifier = apprise.Apprise()
     if not all([notifier.add(address) for address in addresses]):  # noqa: C419 - each is to be looked at
-        raise OpsError(Reason.INVALID_ENV, invalid=(Name.OPS_ALERT_URLS,))
+        raise invalid_env({Name.OPS_ALERT_URLS: EnvPart.ADDRESS})
     try:
         is_sent = not addresses or bool(
             notifier.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT)
@@ -52,7 +52,7 @@ def ping(exit_code: int) -> bool:
     if address is None:
         return False
     if urlsplit(address).scheme not in ("http", "https"):
-        raise OpsError(Reason.INVALID_ENV, invalid=(Name.OPS_HEARTBEAT_URL,))
+        raise invalid_env({Name.OPS_HEARTBEAT_URL: EnvPart.SCHEME})
     try:
         with urllib.request.urlopen(f"{address.rstrip('/')}/{exit_code}", timeout=_SECONDS):  # noqa: S310 - checked
             return True

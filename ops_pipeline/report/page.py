@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import re
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from ops_pipeline.contract.errors import OpsError
-from ops_pipeline.contract.lines import Line, in_words
+from ops_pipeline.contract.lines import Line, as_text
 from ops_pipeline.contract.reasons import Reason
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -54,32 +53,12 @@ def library(name: str) -> Any:
     raise OpsError(Reason.REPORT_MISSING)
 
 
-def write_page(path: Path, page: str, *, mode: int | None = None) -> int:
-    """Write the page, whole or not at all, and return its bytes. Raises OpsError `file_not_written`.
-
-    `mode` is who may read it, where that is not up to the process.
-    """
-    content = page.encode()
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        partial.write_bytes(content)
-        if mode is not None:
-            partial.chmod(mode)
-        partial.replace(path)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink()
-    else:
-        return len(content)
-    raise OpsError(Reason.FILE_NOT_WRITTEN)
-
-
 def _shown(value: object) -> object:
-    return value if isinstance(value, Markup) else in_words(value)
+    return value if isinstance(value, Markup) else as_text(value)
 
 
 def _spoken(word: object) -> Markup:
-    return escape(in_words(word).replace("_", " "))
+    return escape(as_text(word).replace("_", " "))
 
 
 def _means(reason: Reason) -> Markup:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from ops_pipeline.contract.files import PUBLIC, write_whole
+from ops_pipeline.contract.tokens import Label
 from ops_pipeline.contract.vocabulary import Status
-from ops_pipeline.contract.words import Label
 from ops_pipeline.health.replay import Episode, days_per_status, differing, episodes
 from ops_pipeline.health.verdict import Verdict
-from ops_pipeline.report.page import rendered, write_page
-from ops_pipeline.report.series import rate_series
+from ops_pipeline.report.page import rendered
+from ops_pipeline.report.signal_series import all_rate_series
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,8 @@ def write_replay_page(path: Path, verdicts: Mapping[Label, Sequence[Verdict]]) -
         "replay.html",
         days=days,
         rules=rules,
-        rates=rate_series(days, rules[0].verdicts),
+        rates=all_rate_series(days, rules[0].verdicts),
         has_candidate=len(rules) > 1,
         differing=differing(present, candidate),
     )
-    write_page(path, page)
+    write_whole(path, page, mode=PUBLIC)

@@ -12,17 +12,18 @@ from markupsafe import Markup
 from ops_pipeline.contract.days import ONE_DAY
 from ops_pipeline.contract.lines import LineName
 from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.tokens import Label, SmallCell
 from ops_pipeline.contract.vocabulary import DATA_SIGNALS, OTHER, Outcome, Reserved, Scope, SignalName, Status, Touch
-from ops_pipeline.contract.words import Label, SmallCell
 from ops_pipeline.health.counts import DayCounts, WindowCounts
 from ops_pipeline.health.metrics import DeliveredSegments, DeliveredTotal, Metrics, SecondTouchSummary
 from ops_pipeline.health.replay import days_per_status, episodes
 from ops_pipeline.health.verdict import Signal, Verdict
 from ops_pipeline.report.charts import funnel_chart, reasons_chart
-from ops_pipeline.report.daily_lines import daily_lines, told
+from ops_pipeline.report.daily_lines import daily_lines
 from ops_pipeline.report.page import rendered
-from ops_pipeline.report.series import Deliveries, rate_series, series_of
-from ops_pipeline.store.reported import Reported
+from ops_pipeline.report.signal_series import Deliveries, all_rate_series, signal_series
+from ops_pipeline.report.snapshot import masked_count
+from ops_pipeline.store.report_data import ReportData
 
 _WORST_FIRST = (Status.UNHEALTHY, Status.INSUFFICIENT_DATA, Status.HEALTHY)
 _RESERVED = frozenset(Reserved)
@@ -65,7 +66,7 @@ class Funnel:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedSegments:
     """The day's deliveries of one touch by segment, as they were published."""
 
     touch: Scope
@@ -73,7 +74,7 @@ class Published:
     cells: Sequence[tuple[Label, int | SmallCell]]
 
 
-def report_page(reported: Reported, *, unjudged_days: int = 0) -> str:
+def report_page(reported: ReportData, *, unjudged_days: int = 0) -> str:
     """Return the page; `unjudged_days` are complete days after the last one that was judged.
 
     Raises OpsError `report_missing`.
@@ -93,7 +94,7 @@ def report_page(reported: Reported, *, unjudged_days: int = 0) -> str:
         signals=sorted(verdict.signals, key=lambda signal: _WORST_FIRST.index(signal.status)) if verdict else (),
         episodes=episodes(verdicts)[::-1],
         totals=_reported_totals(metrics),
-        rates=rate_series(reported.days, reported.verdicts),
+        rates=all_rate_series(reported.days, reported.verdicts),
         deliveries=[_deliveries(reported, touch) for touch in Touch],
         funnel=_funnel(metrics),
         segments=[_published(found) for found in metrics.segments] if metrics else [],
@@ -101,14 +102,14 @@ def report_page(reported: Reported, *, unjudged_days: int = 0) -> str:
         without_events=runs(day for day, counts in reported.counts.items() if not any(counts.counts.values())),
         wide=runs(day for day, counts in reported.counts.items() if counts.has_wide_segment),
         unusable=_unusable(reported.counts.values()),
-        restated=[one for one in verdicts if one.was is not None],
+        restated=[one for one in verdicts if one.previous_status is not None],
         lines=[line for line in daily_lines(metrics, verdict) if line.name is not LineName.OPS_METRICS_SNAPSHOT]
         if metrics and verdict
         else [],
     )
 
 
-def status_since(reported: Reported) -> Since | None:
+def status_since(reported: ReportData) -> Since | None:
     """Return since when the status of the last day holds without a break; None: that day was not judged."""
     verdict = reported.verdict
     if verdict is None:
@@ -145,11 +146,11 @@ def _reported_totals(metrics: Metrics | None) -> list[DeliveredTotal]:
     return [total for total in metrics.totals if total.touch is Scope.BOTH] if metrics else []
 
 
-def _deliveries(reported: Reported, touch: Touch) -> Deliveries:
+def _deliveries(reported: ReportData, touch: Touch) -> Deliveries:
     delivered = {
         day: WindowCounts([counts], day, 1).total(touch, Outcome.DELIVERED) for day, counts in reported.counts.items()
     }
-    return Deliveries(series_of(reported.days, reported.verdicts, touch, SignalName.DELIVERED), delivered)
+    return Deliveries(signal_series(reported.days, reported.verdicts, touch, SignalName.DELIVERED), delivered)
 
 
 def _funnel(metrics: Metrics | None) -> Funnel | None:
@@ -157,7 +158,7 @@ def _funnel(metrics: Metrics | None) -> Funnel | None:
     if metrics is None or not metrics.second_touch:
         return None
     summary = metrics.second_touch[-1]
-    if not any((summary.offered, summary.suppressed, summary.attempted, summary.delivered, summary.acknowledged)):
+    if not any((summary.offered, summary.suppressed, summary.attempts, summary.delivered, summary.acknowledged)):
         return None
     # What occurred in a shorter window occurred in the longest.
     reasons = [
@@ -169,10 +170,12 @@ def _funnel(metrics: Metrics | None) -> Funnel | None:
     return Funnel(metrics.second_touch, reasons, funnel_chart(summary), reasons_chart(charted) if charted else None)
 
 
-def _published(found: DeliveredSegments) -> Published:
+def _published(found: DeliveredSegments) -> PublishedSegments:
     named = sorted(found.by_segment.items(), key=lambda item: (-item[1], item[0]))
     cells: list[tuple[Label, int | SmallCell]] = [(Label(segment), events) for segment, events in named]
-    return Published(found.touch, found.delivered, [*cells, (Label(OTHER), told(found.other, found.min_cell))])
+    return PublishedSegments(
+        found.touch, found.delivered, [*cells, (Label(OTHER), masked_count(found.other, found.min_cell))]
+    )
 
 
 def _unusable(days: Iterable[DayCounts]) -> list[tuple[Scope, Outcome, Reserved, int]]:

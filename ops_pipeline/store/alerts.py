@@ -1,4 +1,4 @@
-"""What was told: the ledger that keeps an alert from being sent twice, whatever is restarted."""
+"""What was told: the state that keeps an alert from being sent twice, whatever is restarted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def lock_alerts(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
 
 
-def last_told(connection: Connection) -> Alert | None:
+def last_sent_alert(connection: Connection) -> Alert | None:
     """Return the last alert about an episode, with the worst reason that was told of it; None: there was none.
 
     Raises OpsError `unknown_reason` where a newer version told it.
@@ -29,7 +29,7 @@ def last_told(connection: Connection) -> Alert | None:
     rows = connection.execute(
         select(alerts)
         .where(alerts.c.kind.in_(_OF_EPISODES))
-        .order_by(alerts.c.told_at.desc(), alerts.c.utc_day.desc())
+        .order_by(alerts.c.sent_at.desc(), alerts.c.utc_day.desc())
     )
     told: list[Alert] = []
     for row in rows:
@@ -45,13 +45,13 @@ def last_told(connection: Connection) -> Alert | None:
     return replace(told[0], reason=min((one.reason for one in told), key=WORST_FIRST.index))
 
 
-def was_told(connection: Connection, alert: Alert) -> bool:
+def was_sent(connection: Connection, alert: Alert) -> bool:
     """Return whether this was told of its day."""
     same = (alerts.c.utc_day == alert.day) & (alerts.c.kind == alert.kind) & (alerts.c.reason == alert.reason)
     return connection.scalar(select(alerts.c.utc_day).where(same)) is not None
 
 
-def write_told(connection: Connection, alert: Alert) -> None:
+def record_sent(connection: Connection, alert: Alert) -> None:
     """Note that `alert` was told."""
     row = {"utc_day": alert.day, "kind": alert.kind, "reason": alert.reason, "since": alert.since}
     connection.execute(insert(alerts), [row])

@@ -12,9 +12,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import CheckConstraint, Connection, Table, inspect
 
-from ops_pipeline.contract.words import Label
-from ops_pipeline.store.ledger import CONTEXT
+from ops_pipeline.contract.tokens import Label
 from ops_pipeline.store.partitions import EVENTS_TABLE, has_default_partition
+from ops_pipeline.store.revision_state import CONTEXT
 from ops_pipeline.store.schema import SCHEMA, metadata
 
 _TABLES = {table.name: table for table in metadata.sorted_tables}

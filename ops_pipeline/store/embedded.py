@@ -18,8 +18,9 @@ from sqlalchemy import Engine, text
 from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.words import Label
+from ops_pipeline.contract.tokens import Label
 from ops_pipeline.store.engine import engine_for
+from ops_pipeline.store.pool import close_all
 
 SUPERUSER = "postgres"
 
@@ -83,6 +84,7 @@ def embedded_server(folder: Path) -> Iterator[EmbeddedServer]:
     try:
         yield EmbeddedServer(str(handle.get_postmaster_info().socket_dir))
     finally:
+        close_all()
         with _signals_deferred():
             handle.cleanup()
 

@@ -4,32 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import URL, Connection, Engine, create_engine, event, text
-from sqlalchemy.pool import NullPool
+from sqlalchemy import URL, Connection, Engine, event, text
 
-from ops_pipeline.contract.environment import Name, is_plausible_dsn, required_value, value
-from ops_pipeline.contract.errors import OpsError, keep_name
-from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.environment import Name, required_value, value
+from ops_pipeline.contract.errors import keep_dsn_name
+from ops_pipeline.store.dsn import parse_dsn
+from ops_pipeline.store.limits import CONNECT_TIMEOUT_SECONDS, LOCK_TIMEOUT, STATEMENT_TIMEOUT
+from ops_pipeline.store.pool import pooled_engine
 
-CONNECT_TIMEOUT_SECONDS = 10
-LOCK_TIMEOUT = "60s"
-STATEMENT_TIMEOUT = "30min"
-
-
-def parse_dsn(name: Name, dsn: str) -> dict[str, str]:
-    """Return the libpq parameters of `dsn`. Raises OpsError `invalid_env` naming the variable `name`."""
-    if is_plausible_dsn(dsn):
-        parts = urlsplit(dsn)
-        plain = urlunsplit(parts._replace(scheme=parts.scheme.partition("+")[0]))
-        try:
-            return {key: str(found) for key, found in conninfo_to_dict(plain).items() if found not in (None, "")}
-        except psycopg.Error:
-            pass
-    raise OpsError(Reason.INVALID_ENV, invalid=(name,))
+_engines: dict[tuple[Name, str, int], Engine] = {}
 
 
 def dagster_url(dsn: str) -> str:
@@ -42,26 +27,34 @@ def dagster_url(dsn: str) -> str:
         "postgresql+psycopg2",
         username=parameters.pop("user", None),
         password=parameters.pop("password", None),
-        database=parameters.pop("dbname"),
+        database=parameters.pop("dbname", None),
         query={"connect_timeout": str(CONNECT_TIMEOUT_SECONDS), **parameters},
     )
     return url.render_as_string(hide_password=False)
 
 
 def engine_for(name: Name, dsn: str, *, connect_seconds: int = CONNECT_TIMEOUT_SECONDS) -> Engine:
-    """Return an engine without a pool for the DSN that the variable `name` holds. Raises OpsError `invalid_env`."""
+    """Return the engine for the DSN that the variable `name` holds: the same one each time.
+
+    Raises OpsError `invalid_env`.
+    """
+    key = (name, dsn, connect_seconds)
+    if key not in _engines:
+        _engines[key] = _new_engine(name, dsn, connect_seconds)
+    return _engines[key]
+
+
+def _new_engine(name: Name, dsn: str, connect_seconds: int) -> Engine:
     parameters = {
         "connect_timeout": str(connect_seconds),
         "application_name": "ops_pipeline",
         **parse_dsn(name, dsn),
     }
-    engine = create_engine(
+    engine = pooled_engine(
         "postgresql+psycopg://",
         creator=lambda: psycopg.connect(**parameters),  # type: ignore[arg-type]
-        poolclass=NullPool,
-        hide_parameters=True,
     )
-    event.listen(engine, "handle_error", lambda context: keep_name(context.original_exception, name))
+    event.listen(engine, "handle_error", lambda context: keep_dsn_name(context.original_exception, name))
     return engine
 
 

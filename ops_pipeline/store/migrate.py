@@ -16,20 +16,20 @@ from alembic.config import Config
 from sqlalchemy import Connection, Engine, insert, text
 from sqlalchemy.schema import CreateTable
 
-from ops_pipeline.contract.errors import OpsError, as_declared, sqlstate_of
+from ops_pipeline.contract.errors import OpsError, sqlstate_of, to_ops_error
+from ops_pipeline.contract.files import package_path
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.shipped import shipped
-from ops_pipeline.contract.words import RevisionId, SqlState
+from ops_pipeline.contract.tokens import RevisionId, SqlState
 from ops_pipeline.store.compare import is_identical, missing_tables
 from ops_pipeline.store.engine import reading, writing
-from ops_pipeline.store.ledger import Ledger, read_ledger, record_statement
+from ops_pipeline.store.limits import LOCK_WAIT_SECONDS
 from ops_pipeline.store.partitions import ensure_partitions, partition_days, partition_statements
+from ops_pipeline.store.revision_state import RevisionState, read_revision_state, record_statement
 from ops_pipeline.store.revisions import Direction, Revision, revisions, silence
 from ops_pipeline.store.schema import SCHEMA, VERSION_TABLE, applied_revisions
 
 BASE = "base"
 """What a database is downgraded to that shall have no revision left."""
-LOCK_WAIT_SECONDS = 60
 
 # Any fixed number: it only has to differ from the locks of other programs in the same database.
 _LOCK_KEY = 0x6F70735F70697065
@@ -66,7 +66,7 @@ def alembic_config(connection: Connection | None = None) -> Config:
     """Return Alembic's configuration: the shipped revisions, an open connection, no ini file and no URL."""
     config = Config(stdout=io.StringIO())
     # Alembic keeps its options in a ConfigParser, for which a per cent sign starts an interpolation.
-    config.set_main_option("script_location", str(shipped("migrations")).replace("%", "%%"))
+    config.set_main_option("script_location", str(package_path("migrations")).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
 
@@ -74,20 +74,20 @@ def alembic_config(connection: Connection | None = None) -> Config:
 def apply_migrations(engine: Engine, *, lock_wait_seconds: float = LOCK_WAIT_SECONDS) -> Applied:
     """Apply every pending revision, each in a transaction of its own, and make the event partitions ahead.
 
-    A database that has exactly our tables but no ledger, such as a restored one, is adopted. Raises OpsError
+    A database that has exactly our tables but no state, such as a restored one, is adopted. Raises OpsError
     `lock_timeout` where another bootstrap runs for longer than `lock_wait_seconds`, `unknown_revision` for a
     database newer than this version, `migration_edited` where the file of an applied revision was changed,
     `migration_failed` naming the revision, and `missing_tables` where a table of an applied one was dropped since.
     """
     known = revisions()
     with _bootstrap_lock(engine, lock_wait_seconds), _limited(engine) as connection:
-        before = _checked_ledger(connection, known)
+        before = _checked_state(connection, known)
         if not before.applied and is_identical(connection):
             _run(connection, known, lambda config: command.stamp(config, "head"))
-            before = _checked_ledger(connection, known)
+            before = _checked_state(connection, known)
         _record(connection, known, before)
         _run(connection, known, lambda config: command.upgrade(config, "head"))
-        after = _checked_ledger(connection, known)
+        after = _checked_state(connection, known)
     with writing(engine) as connection:
         if missing := missing_tables(connection):
             raise OpsError(Reason.MISSING_TABLES, tables=missing)
@@ -103,7 +103,7 @@ def downgrade(engine: Engine, to: str, *, lock_wait_seconds: float = LOCK_WAIT_S
     known = revisions()
     ids: list[str] = [BASE, *(revision.revision_id for revision in known)]
     with _bootstrap_lock(engine, lock_wait_seconds), _limited(engine) as connection:
-        before = _checked_ledger(connection, known)
+        before = _checked_state(connection, known)
         if to not in ids[: before.applied + 1]:
             raise OpsError(Reason.INVALID_TARGET)
         undone = before.applied - ids.index(to)
@@ -119,11 +119,11 @@ def plan(engine: Engine) -> Plan:
     """
     known = revisions()
     with reading(engine) as connection:
-        ledger = _checked_ledger(connection, known)
-        is_adopted = not ledger.applied and is_identical(connection)
-        has_tables = ledger.applied or is_adopted
+        state = _checked_state(connection, known)
+        is_adopted = not state.applied and is_identical(connection)
+        has_tables = state.applied or is_adopted
         partitions = partition_statements(connection if has_tables else None, partition_days())
-    position = len(known) if is_adopted else ledger.applied
+    position = len(known) if is_adopted else state.applied
     applied, pending = known[:position], known[position:]
     current = applied[-1].revision_id if applied else None
     script = io.StringIO()
@@ -133,7 +133,7 @@ def plan(engine: Engine) -> Plan:
         one.sql(Direction.UPGRADE)
     if pending or is_adopted:
         script.write(_alembic_sql(None if is_adopted else current, command.stamp if is_adopted else command.upgrade))
-    unrecorded = [one for one in applied if is_adopted or one.revision_id in ledger.unrecorded]
+    unrecorded = [one for one in applied if is_adopted or one.revision_id in state.unrecorded]
     if unrecorded:
         create = CreateTable(applied_revisions, if_not_exists=True).compile(dialect=engine.dialect)
         script.writelines(f"{statement};\n\n" for statement in (create, *map(record_statement, unrecorded)))
@@ -156,17 +156,17 @@ def _alembic_sql(current: RevisionId | None, act: Callable[..., object]) -> str:
     return script.getvalue().replace(f"CREATE TABLE {table} (", f"CREATE TABLE IF NOT EXISTS {table} (")
 
 
-def _checked_ledger(connection: Connection, known: list[Revision]) -> Ledger:
-    ledger = read_ledger(connection, known)
-    if ledger.edited:
-        raise OpsError(Reason.MIGRATION_EDITED, revision=ledger.edited[0])
-    return ledger
+def _checked_state(connection: Connection, known: list[Revision]) -> RevisionState:
+    state = read_revision_state(connection, known)
+    if state.edited:
+        raise OpsError(Reason.MIGRATION_EDITED, revision=state.edited[0])
+    return state
 
 
-def _record(connection: Connection, known: list[Revision], ledger: Ledger) -> None:
+def _record(connection: Connection, known: list[Revision], state: RevisionState) -> None:
     """Keep the digests of revisions that were applied without one."""
     rows = [
-        {"revision": one.revision_id, "digest": one.digest} for one in known if one.revision_id in ledger.unrecorded
+        {"revision": one.revision_id, "digest": one.digest} for one in known if one.revision_id in state.unrecorded
     ]
     if rows:
         applied_revisions.create(connection, checkfirst=True)
@@ -183,13 +183,13 @@ def _run(
             act(alembic_config(connection))
         connection.commit()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a revision can raise anything
-        failure, state = as_declared(error), sqlstate_of(error) or _NO_SQLSTATE
+        failure, state = to_ops_error(error), sqlstate_of(error) or _NO_SQLSTATE
     else:
         return
     connection.rollback()
     if failure.reason in _NOT_THE_REVISION:
         raise failure
-    applied = read_ledger(connection, known).applied
+    applied = read_revision_state(connection, known).applied
     # The first that is not there yet, or of those to be undone the newest that still is.
     position = applied if is_upgrade else applied - 1
     if not 0 <= position < len(known):
@@ -201,6 +201,8 @@ def _run(
 def _limited(engine: Engine) -> Iterator[Connection]:
     """Yield a connection on which nothing waits for ever."""
     with engine.connect() as connection:
+        # For this alone: what is set here is not for whoever uses the connection next.
+        connection.detach()
         connection.execute(text(f"SET lock_timeout = '{_LOCK_TIMEOUT}'"))
         connection.execute(text(f"SET statement_timeout = '{_STATEMENT_TIMEOUT}'"))
         connection.commit()
@@ -211,6 +213,8 @@ def _limited(engine: Engine) -> Iterator[Connection]:
 def _bootstrap_lock(engine: Engine, wait_seconds: float) -> Iterator[None]:
     """Hold the session-level advisory lock, on a connection of its own, so that a rollback cannot release it."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        # It is closed at the end, and the lock released with it.
+        connection.detach()
         deadline = time.monotonic() + wait_seconds
         while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK_KEY}):
             if time.monotonic() >= deadline:

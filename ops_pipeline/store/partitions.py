@@ -73,25 +73,25 @@ def late_events(connection: Connection, before: date) -> int:
     return connection.scalar(late, {"start": start_of(before)}) or 0
 
 
-class Drop(StrEnum):
+class DropResult(StrEnum):
     """What became of a day's partition."""
 
     DROPPED = "dropped"
-    GONE = "gone"
+    MISSING = "missing"
     """Somebody else has dropped it."""
-    KEPT = "kept"
-    HELD = "held"
-    """It has events that are not in the daily counts."""
+    WOULD_DROP = "would_drop"
+    NOT_COUNTED = "not_counted"
+    """It has events that are not in the daily counts, and was kept."""
 
 
-def drop_partition(connection: Connection, day: date, *, is_dry: bool) -> Drop:
-    """Drop the partition of `day` if the daily counts have all its events. Call `lock_days` first.
+def drop_partition(connection: Connection, day: date, *, is_dry: bool) -> DropResult:
+    """DropResult the partition of `day` if the daily counts have all its events. Call `lock_days` first.
 
-    Where it is dry, return KEPT in place of dropping.
+    Where it is dry, return WOULD_DROP in place of dropping.
     """
     name = f"ops.{partition_name(day)}"
     if connection.scalar(text("SELECT to_regclass(:name)"), {"name": name}) is None:
-        return Drop.GONE
+        return DropResult.MISSING
     if not is_dry:
         # Dropping waits for everybody who uses the table, and whoever comes then waits behind.
         connection.execute(text(f"SET LOCAL lock_timeout = '{DROP_WAIT_SECONDS}s'"))
@@ -99,11 +99,11 @@ def drop_partition(connection: Connection, day: date, *, is_dry: bool) -> Drop:
         connection.execute(text(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE"))
     events = connection.scalar(text(f"SELECT count(*) FROM {name}"))  # noqa: S608 - made of a date
     if events and events != events_by_day(connection, day, day).get(day):
-        return Drop.HELD
+        return DropResult.NOT_COUNTED
     if is_dry:
-        return Drop.KEPT
+        return DropResult.WOULD_DROP
     connection.execute(text(f"DROP TABLE {name}"))
-    return Drop.DROPPED
+    return DropResult.DROPPED
 
 
 def last_partition(connection: Connection) -> date | None:

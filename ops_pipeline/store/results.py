@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import date
+from enum import StrEnum
 from itertools import groupby
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Table, delete, func, insert, select, union
+from sqlalchemy import Connection, Row, RowMapping, Table, delete, func, insert, select, union
 
 from ops_pipeline.contract.config import Privacy
 from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.rates import RATE_OF
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Change, Outcome, Scope, SignalName, Status, Touch
-from ops_pipeline.health.metrics import (
-    DeliveredSegments,
-    DeliveredTotal,
-    HoldSuppressionRate,
-    Metrics,
-    SecondTouchSummary,
-)
+from ops_pipeline.contract.vocabulary import AttemptsSource, Change, Outcome, Scope, SignalName, Status, Touch
+from ops_pipeline.health.metrics import DeliveredSegments, DeliveredTotal, Metrics, RateFigure, SecondTouchSummary
 from ops_pipeline.health.segments import Breakdown, break_down
 from ops_pipeline.health.verdict import Signal, Verdict
 from ops_pipeline.store.schema import (
@@ -44,20 +40,32 @@ _OF_DAYS = (
     verdicts,
 )
 """Everything that is stored day by day."""
-_FIGURES = ("rate", "expected", "critical", "bound", "sees")
+_FIGURES = ("count", "total", "rate", "expected", "critical", "bound", "history_days", "min_detectable")
 
-Computed = TypeVar("Computed", DeliveredTotal, HoldSuppressionRate, SecondTouchSummary)
+_COLUMN_OF = {"name": "rate"}
+_WORDS: Mapping[str, type[StrEnum]] = {"touch": Scope, "name": SignalName, "attempts_source": AttemptsSource}
+_RATES, _SCOPES = list(RATE_OF), list(Scope)
+
+Figures = TypeVar("Figures", DeliveredTotal, RateFigure, SecondTouchSummary)
 
 
 def _replace(connection: Connection, table: Table, day: date, rows: Iterable[Mapping[str, Any]]) -> None:
     connection.execute(delete(table).where(table.c.utc_day == day))
-    connection.execute(insert(table), [{"utc_day": day, **row} for row in rows])
+    connection.execute(insert(table).values([{"utc_day": day, **row} for row in rows]))
 
 
-def write_delivered_totals(connection: Connection, day: date, totals: Iterable[DeliveredTotal]) -> None:
-    """Replace the totals of `day`."""
-    rows = ({**asdict(total), "positive_rate": total.positive_rate} for total in totals)
-    _replace(connection, delivered_totals, day, rows)
+def write_metrics(connection: Connection, metrics: Metrics) -> None:
+    """Replace the figures of their day; what is published by segment is written by `publish_segments`."""
+    day = metrics.as_of
+    totals = ({**asdict(total), "positive_rate": total.positive_rate} for total in metrics.totals)
+    _replace(connection, delivered_totals, day, totals)
+    figures = ({**asdict(rate), "value": rate.value} for rate in metrics.rates)
+    _replace(connection, hold_suppression_rates, day, ({"rate": row.pop("name"), **row} for row in figures))
+    summaries = (
+        {**asdict(summary), "suppression_rate": summary.suppression_rate, "hold_rate": summary.hold_rate}
+        for summary in metrics.second_touch
+    )
+    _replace(connection, second_touch_summaries, day, summaries)
 
 
 def publish_segments(
@@ -100,29 +108,15 @@ def _read_segments(connection: Connection, day: date) -> tuple[DeliveredSegments
     )
 
 
-def write_hold_suppression_rates(connection: Connection, day: date, rates: Iterable[HoldSuppressionRate]) -> None:
-    """Replace the rates of `day`."""
-    computed = ("hold_rate", "suppression_rate", "failure_rate")
-    rows = ({**asdict(rate), **{name: getattr(rate, name) for name in computed}} for rate in rates)
-    _replace(connection, hold_suppression_rates, day, rows)
-
-
-def write_second_touch_summaries(connection: Connection, day: date, summaries: Iterable[SecondTouchSummary]) -> None:
-    """Replace the second-touch summaries of `day`."""
-    computed = ("hold_rate", "suppression_rate")
-    rows = ({**asdict(summary), **{name: getattr(summary, name) for name in computed}} for summary in summaries)
-    _replace(connection, second_touch_summaries, day, rows)
-
-
 def write_verdict(connection: Connection, verdict: Verdict) -> Verdict:
     """Replace the verdict of its day, and return what is stored.
 
-    Where late data made it another status, it keeps what was said before (`was`).
+    Where late data made it another status, it keeps the one before (`previous_status`).
     """
     before = read_verdict(connection, verdict.as_of)
     if before is not None:
-        was = before.was if before.status is verdict.status else before.status
-        verdict = replace(verdict, was=was)
+        is_same = before.status is verdict.status
+        verdict = replace(verdict, previous_status=before.previous_status if is_same else before.status)
     if verdict == before:
         return verdict
     whole = {
@@ -132,15 +126,15 @@ def write_verdict(connection: Connection, verdict: Verdict) -> Verdict:
         "status": verdict.status,
         "reason": verdict.reason,
         "window_days": max(signal.window_days for signal in verdict.signals),
-        **dict.fromkeys(("n", "x", *_FIGURES, "limit_value")),
+        **dict.fromkeys((*_FIGURES, "limit_value")),
         "since": verdict.since,
         "change": verdict.change,
-        "was": verdict.was,
+        "previous_status": verdict.previous_status,
     }
     rows = [whole]
     for position, signal in enumerate(verdict.signals, start=1):
         row = asdict(signal)
-        of_whole = dict.fromkeys(("since", "change", "was"))
+        of_whole = dict.fromkeys(("since", "change", "previous_status"))
         rows.append(
             {"position": position, "signal": row.pop("name"), "limit_value": row.pop("limit"), **row, **of_whole}
         )
@@ -148,27 +142,33 @@ def write_verdict(connection: Connection, verdict: Verdict) -> Verdict:
     return verdict
 
 
-def _read(connection: Connection, table: Table, day: date, cls: type[Computed]) -> tuple[Computed, ...]:
-    names = {item.name for item in fields(cls)}
-    rows = connection.execute(select(table).where(table.c.utc_day == day).order_by(table.c.window_days))
-    found = [{name: value for name, value in row._asdict().items() if name in names} for row in rows]
-    return tuple(cls(**{**row, "touch": Scope(row["touch"])} if "touch" in names else row) for row in found)
-
-
 def read_metrics(connection: Connection, day: date) -> Metrics | None:
     """Return the metrics stored for `day`, or None where there are none; each in the order of window and touch."""
-    order = list(Scope)
     totals = _read(connection, delivered_totals, day, DeliveredTotal)
-    rates = _read(connection, hold_suppression_rates, day, HoldSuppressionRate)
+    rates = _read(connection, hold_suppression_rates, day, RateFigure)
     if not totals or not rates:
         return None
     return Metrics(
         as_of=day,
-        totals=tuple(sorted(totals, key=lambda total: (total.window_days, order.index(total.touch)))),
-        rates=tuple(sorted(rates, key=lambda rate: (rate.window_days, order.index(rate.touch)))),
-        second_touch=_read(connection, second_touch_summaries, day, SecondTouchSummary),
+        totals=tuple(sorted(totals, key=lambda one: (one.window_days, _SCOPES.index(one.touch)))),
+        rates=tuple(
+            sorted(rates, key=lambda one: (one.window_days, _SCOPES.index(one.touch), _RATES.index(one.name)))
+        ),
+        second_touch=tuple(_read(connection, second_touch_summaries, day, SecondTouchSummary)),
         segments=_read_segments(connection, day),
     )
+
+
+def _read(connection: Connection, table: Table, day: date, cls: type[Figures]) -> list[Figures]:
+    """Return the rows of `day`, those with fewer days in the window first."""
+    rows = connection.execute(select(table).where(table.c.utc_day == day).order_by(table.c.window_days)).mappings()
+    return [cls(**{item.name: _value(item.name, row) for item in fields(cls)}) for row in rows]
+
+
+def _value(name: str, row: RowMapping) -> Any:
+    """Return what a row holds of the field `name`, as the word that it is."""
+    value = row[_COLUMN_OF.get(name, name)]
+    return _WORDS[name](value) if name in _WORDS and value is not None else value
 
 
 def read_verdict(connection: Connection, day: date) -> Verdict | None:
@@ -222,7 +222,7 @@ def _verdict(day: date, rows: Sequence[Row[Any]]) -> Verdict:
     return Verdict(
         since=whole.since,
         change=Change(whole.change or Change.NONE),
-        was=None if whole.was is None else Status(whole.was),
+        previous_status=None if whole.previous_status is None else Status(whole.previous_status),
         as_of=day,
         status=Status(whole.status),
         reason=stored_reason(whole.reason),
@@ -233,8 +233,6 @@ def _verdict(day: date, rows: Sequence[Row[Any]]) -> Verdict:
                 status=Status(row.status),
                 reason=stored_reason(row.reason),
                 window_days=row.window_days,
-                n=row.n,
-                x=row.x,
                 limit=row.limit_value,
                 **{name: getattr(row, name) for name in _FIGURES},
             )

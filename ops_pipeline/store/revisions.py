@@ -22,9 +22,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.util import load_python_file
 
 from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.files import package_path
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.shipped import shipped
-from ops_pipeline.contract.words import LintRule, RevisionId
+from ops_pipeline.contract.tokens import LintRule, RevisionId
 
 # The oldest server that is supported: what is safe there is safe on newer ones.
 _POSTGRES = "15.0"
@@ -94,7 +94,7 @@ def revisions() -> list[Revision]:
     Raises OpsError `no_revisions`, `revision_not_importable`, `invalid_revision_id`, `duplicate_revision`,
     `missing_down_revision`, `several_heads`, `branched` or `revision_cycle`, naming the revision where it is one.
     """
-    found = [_load(path) for path in sorted((shipped("migrations") / "versions").glob("*.py"))]
+    found = [_load(path) for path in sorted((package_path("migrations") / "versions").glob("*.py"))]
     if not found:
         raise OpsError(Reason.NO_REVISIONS)
     by_id: dict[str, Revision] = {}
@@ -131,10 +131,10 @@ def _load(path: Path) -> Revision:
     # A revision file can raise anything, and print.
     with suppress(Exception, SystemExit), silence():
         module = load_python_file(str(path.parent), path.name)
-    named = RevisionId.maybe(path.stem.partition("_")[0])
+    named = RevisionId.or_none(path.stem.partition("_")[0])
     if module is None or not isinstance(getattr(module, "revision", None), str):
         raise OpsError(Reason.REVISION_NOT_IMPORTABLE, revision=named)
-    revision_id = RevisionId.maybe(module.revision)
+    revision_id = RevisionId.or_none(module.revision)
     if revision_id is None:
         raise OpsError(Reason.INVALID_REVISION_ID, revision=named)
     return Revision(revision_id, path, module)

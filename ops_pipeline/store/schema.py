@@ -7,7 +7,6 @@ from enum import StrEnum
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -25,8 +24,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from ops_pipeline.contract.vocabulary import AlertKind, Change, Outcome, Scope, SignalName, Status, Touch
-from ops_pipeline.contract.words import LABEL_PATTERN
+from ops_pipeline.contract.rates import RATES
+from ops_pipeline.contract.tokens import LABEL_PATTERN
+from ops_pipeline.contract.vocabulary import AlertKind, AttemptsSource, Change, Outcome, Scope, Status, Touch
 
 SCHEMA = "ops"
 VERSION_TABLE = "alembic_version"
@@ -44,12 +44,11 @@ MEANING = {
     "by_segment": "delivered, by segment; segments with few deliveries are not named.",
     "min_cell": "Deliveries below which a segment is not named.",
     "positive": "Positive acknowledgements, on the day they were given.",
-    "positive_rate": "positive / delivered.",
     "offered": "Offers that were made.",
     "suppressed": "Offers that were not made.",
     "suppressed_by": "suppressed, by reason.",
-    "attempted": "Sends that were attempted.",
-    "attempted_derived": "True where the source logs no attempts, so that they are held + queued.",
+    "attempts": "Sends that were attempted.",
+    "attempts_source": "Where attempts are from: logged, derived (held + queued), or mixed; null of other rates.",
     "queued": "Sends handed to delivery.",
     "held": "Sends that were held back.",
     "held_by": "held, by reason.",
@@ -58,25 +57,25 @@ MEANING = {
     "acknowledged_by": "acknowledged, by positive, neutral and negative.",
     "disabled": "People for whom the touch was switched off.",
     "disabled_by": "disabled, by reason.",
-    "hold_rate": "held / attempted.",
-    "suppression_rate": "suppressed / (offered + suppressed).",
-    "failure_rate": "failed / (delivered + failed).",
+    **{rate.name.value: f"{rate.formula}." for rate in RATES},
+    "rate": "The name of a rate; of verdicts, count / total.",
+    "value": "count / total.",
     "computed_at": "When this row was computed.",
     "signal": "watchdog, which is the whole, or what is watched.",
     "status": "healthy, insufficient_data or unhealthy.",
-    "n": "The rate's denominator; of delivered, days of history; else events that were looked at.",
-    "x": "The rate's numerator; of delivered, deliveries; else events that are wrong.",
-    "rate": "x / n.",
+    "count": "Events: of a rate those above the line, of delivered the deliveries, else those that are wrong.",
+    "total": "Events that count is a share of; else events that were looked at.",
+    "history_days": "Days of history that expected was learned from.",
     "expected": "What earlier weeks lead one to expect.",
     "critical": "The rate from which the window would be unhealthy by history.",
     "limit_value": "The configured limit.",
     "bound": "The confidence bound of the rate, on the side of its limit.",
-    "sees": "The smallest multiple of what is expected that would show.",
+    "min_detectable": "The smallest multiple of what is expected that would show.",
     "since": "First day of the present episode.",
     "change": "What is new on the day.",
-    "was": "What was said before, where the day was recomputed and is something else now.",
+    "previous_status": "The status before, where the day was recomputed and has another one now.",
     "kind": "What was told: an episode's beginning, worsening or end, or a failed run.",
-    "told_at": "When it was sent.",
+    "sent_at": "When it was sent.",
     "imported_at": "When the file was imported.",
     "accepted": "Rows that were taken.",
     "rejected": "Rows that were not.",
@@ -119,7 +118,7 @@ def _groups(*names: str) -> list[Column[object]]:
     return [Column(name, JSONB, nullable=False) for name in names]
 
 
-def _rates(*names: str) -> list[Column[float]]:
+def _doubles(*names: str) -> list[Column[float]]:
     return [Column(name, Double) for name in names]
 
 
@@ -193,7 +192,7 @@ delivered_totals = Table(
     Column("touch", Text, _one_of("touch", Scope), nullable=False),
     Column("window_days", SmallInteger, nullable=False),
     *_counts("delivered", "positive"),
-    *_rates("positive_rate"),
+    *_doubles("positive_rate"),
     _computed_at(),
     PrimaryKeyConstraint("utc_day", "window_days", "touch"),
     comment="Deliveries in the window of window_days days that ends with utc_day.",
@@ -218,13 +217,13 @@ hold_suppression_rates = Table(
     Column("utc_day", Date, nullable=False),
     Column("touch", Text, _one_of("touch", Touch), nullable=False),
     Column("window_days", SmallInteger, nullable=False),
-    *_counts("offered", "suppressed", "attempted"),
-    Column("attempted_derived", Boolean, nullable=False),
-    *_counts("held", "delivered", "failed"),
-    *_rates("hold_rate", "suppression_rate", "failure_rate"),
+    Column("rate", Text, _label("rate"), nullable=False),
+    *_counts("count", "total"),
+    Column("attempts_source", Text, _one_of("attempts_source", AttemptsSource)),
+    *_doubles("value"),
     _computed_at(),
-    PrimaryKeyConstraint("utc_day", "window_days", "touch"),
-    comment="Rates in the window of window_days days that ends with utc_day, with what they are made of.",
+    PrimaryKeyConstraint("utc_day", "window_days", "touch", "rate"),
+    comment="Every rate in the window of window_days days that ends with utc_day, with what it is made of.",
 )
 
 second_touch_summaries = Table(
@@ -234,15 +233,15 @@ second_touch_summaries = Table(
     Column("window_days", SmallInteger, nullable=False),
     *_counts("offered", "suppressed"),
     *_groups("suppressed_by"),
-    *_counts("attempted"),
-    Column("attempted_derived", Boolean, nullable=False),
+    *_counts("attempts"),
+    Column("attempts_source", Text, _one_of("attempts_source", AttemptsSource), nullable=False),
     *_counts("queued", "held"),
     *_groups("held_by"),
     *_counts("delivered", "failed", "acknowledged"),
     *_groups("acknowledged_by"),
     *_counts("disabled"),
     *_groups("disabled_by"),
-    *_rates("suppression_rate", "hold_rate"),
+    *_doubles("suppression_rate", "hold_rate"),
     _computed_at(),
     PrimaryKeyConstraint("utc_day", "window_days"),
     comment="The second touch's funnel in the window of window_days days that ends with utc_day.",
@@ -255,7 +254,7 @@ alerts = Table(
     Column("kind", Text, _one_of("kind", AlertKind), nullable=False),
     Column("reason", Text, _label("reason"), nullable=False),
     Column("since", Date),
-    Column("told_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("sent_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     PrimaryKeyConstraint("utc_day", "kind", "reason"),
     comment="What was told to people, so that nothing is told twice.",
 )
@@ -265,24 +264,19 @@ verdicts = Table(
     metadata,
     Column("utc_day", Date, nullable=False),
     Column("position", SmallInteger, nullable=False, comment="0: the whole; 1 and up: the signals in their order"),
-    Column(
-        "signal",
-        Text,
-        CheckConstraint(f"signal IN ('watchdog', {_quoted(SignalName)})", name="signal"),
-        nullable=False,
-    ),
+    Column("signal", Text, _label("signal"), nullable=False),
     Column("touch", Text, _one_of("touch", Scope), nullable=False),
     Column("status", Text, _one_of("status", Status), nullable=False),
     Column("reason", Text, _label("reason"), nullable=False),
     Column("window_days", Integer, nullable=False),
-    Column("n", BigInteger),
-    Column("x", BigInteger),
-    *_rates("rate", "expected", "limit_value", "bound", "sees"),
+    Column("count", BigInteger),
+    Column("total", BigInteger),
+    *_doubles("rate", "expected", "critical", "limit_value", "bound", "min_detectable"),
+    Column("history_days", Integer),
     _computed_at(),
-    *_rates("critical"),
     Column("since", Date),
     Column("change", Text, _one_of("change", Change)),
-    Column("was", Text, _one_of("was", Status)),
+    Column("previous_status", Text, _one_of("previous_status", Status)),
     PrimaryKeyConstraint("utc_day", "position"),
     UniqueConstraint("utc_day", "signal", "touch"),
     comment="What the watchdog said of a day: the whole, then signal by signal.",

@@ -10,41 +10,17 @@ from sqlalchemy import Connection, Engine, text
 
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.words import Label, RevisionId
+from ops_pipeline.contract.tokens import Label, RevisionId
+from ops_pipeline.store import dagster_tables
 from ops_pipeline.store.compare import compare
 from ops_pipeline.store.engine import reading
-from ops_pipeline.store.ledger import read_ledger
 from ops_pipeline.store.partitions import last_partition, missing_partitions, partition_days
+from ops_pipeline.store.revision_state import read_revision_state
 from ops_pipeline.store.revisions import revisions
 from ops_pipeline.store.schema import SCHEMA, metadata
 
 PARTITION_HORIZON_DAYS = 7
 """So many days ahead must have their event partitions: time to notice, and to run db_bootstrap."""
-
-# A run or an event of Dagster's cannot be stored without these.
-_DAGSTER_NEEDS = ("runs", "event_logs", "job_ticks")
-_DAGSTER_TABLES = (
-    *_DAGSTER_NEEDS,
-    "alembic_version",
-    "asset_check_executions",
-    "asset_daemon_asset_evaluations",
-    "asset_event_tags",
-    "asset_keys",
-    "backfill_tags",
-    "bulk_actions",
-    "concurrency_limits",
-    "concurrency_slots",
-    "daemon_heartbeats",
-    "dynamic_partitions",
-    "instance_info",
-    "instigators",
-    "jobs",
-    "kvs",
-    "pending_steps",
-    "run_tags",
-    "secondary_indexes",
-    "snapshots",
-)
 
 _PRIVILEGES = text("""
     SELECT has_table_privilege(:name, 'SELECT'),
@@ -85,15 +61,15 @@ def verify_tables(engine: Engine, *, limit_seconds: float | None = None) -> Veri
     """
     shipped = revisions()
     with reading(engine, limit_seconds=limit_seconds) as connection:
-        ledger = read_ledger(connection, shipped)
-        if not ledger.applied:
+        state = read_revision_state(connection, shipped)
+        if not state.applied:
             raise OpsError(Reason.MISSING_TABLES)
-        newest = shipped[ledger.applied - 1].revision_id
-        if ledger.edited:
-            raise OpsError(Reason.MIGRATION_EDITED, revision=ledger.edited[0])
-        if ledger.applied < len(shipped) or ledger.unrecorded:
-            pending = len(shipped) - ledger.applied
-            raise OpsError(Reason.BEHIND, revision=newest, pending=pending, unrecorded=len(ledger.unrecorded))
+        newest = shipped[state.applied - 1].revision_id
+        if state.edited:
+            raise OpsError(Reason.MIGRATION_EDITED, revision=state.edited[0])
+        if state.applied < len(shipped) or state.unrecorded:
+            pending = len(shipped) - state.applied
+            raise OpsError(Reason.BEHIND, revision=newest, pending=pending, unrecorded=len(state.unrecorded))
         found = compare(connection)
         if found.missing:
             raise OpsError(Reason.MISSING_TABLES, tables=found.missing)
@@ -132,11 +108,11 @@ def has_excess_privilege(connection: Connection, relation: str) -> bool:
     """
     if connection.scalar(_IS_POWERFUL):
         return True
-    bound = {"schema": SCHEMA, "relation": relation or None, "dagster": list(_DAGSTER_TABLES)}
+    bound = {"schema": SCHEMA, "relation": relation or None, "dagster": list(dagster_tables.ALL)}
     return bool(connection.scalar(_OTHER_TABLES, bound))
 
 
 def has_dagster_storage(connection: Connection) -> bool:
     """Return whether the tables that Dagster stores runs and events in are there."""
     found = text("SELECT bool_and(to_regclass(name) IS NOT NULL) FROM unnest(CAST(:names AS text[])) AS name")
-    return bool(connection.scalar(found, {"names": list(_DAGSTER_NEEDS)}))
+    return bool(connection.scalar(found, {"names": list(dagster_tables.STORAGE)}))

@@ -6,14 +6,15 @@ import argparse
 import sys
 from dataclasses import asdict
 
+from ops_pipeline.cli.command import Command
 from ops_pipeline.contract import environment
 from ops_pipeline.contract.days import check_askable, last_complete_day, parse_day
 from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.lines import Format, Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.words import Label
-from ops_pipeline.tools.command import Command
+from ops_pipeline.contract.tokens import Label
+from ops_pipeline.operations.prod_config import check_production
 
 _EPILOG = """lines:
   backfill_days first_day=<day> last_day=<day> days=<n> events=<n> kept=<n> unhealthy=<n>     one for every 31 days
@@ -44,7 +45,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace, output: Output) -> int:
     first = parse_day(arguments.first)
     last = parse_day(arguments.last) if arguments.last is not None else last_complete_day()
-    environment.check_production()
+    check_production()
     for day in (first, last):
         check_askable(day, first=environment.first_kept_day())
     if first > last:
@@ -52,13 +53,14 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
 
     from tqdm import tqdm
 
+    from ops_pipeline.operations.publish import EventsSource
     from ops_pipeline.orchestration.backfill import backfill
     from ops_pipeline.orchestration.instance import configured_instance
     from ops_pipeline.store.engine import events_engine, ops_engine
     from ops_pipeline.store.verify import verify_tables
 
     verify_tables(ops_engine())
-    relation = environment.required_value(Name.OPS_EVENTS_RELATION)
+    source = EventsSource(engine=events_engine(), relation=environment.required_value(Name.OPS_EVENTS_RELATION))
     total = {"days": 0, "events": 0, "kept": 0, "unhealthy": 0}
     shows_progress = output.form is Format.LINE and not output.is_quiet
     with (
@@ -71,8 +73,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         for filled in backfill(
             instance,
             ops_engine(),
-            events_engine(),
-            relation,
+            source,
             first,
             last,
             environment.config(),
@@ -82,8 +83,8 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
             span = {"first_day": found.pop("first"), "last_day": found.pop("last")}
             total = {key: total[key] + found[key] for key in total}
             bar.update((filled.last - filled.first).days + 1)
-            output.say(Line(LineName.BACKFILL_DAYS, **span, **found))
-    return output.decide(Line(LineName.BACKFILL, status=Label("ok"), first_day=first, last_day=last, **total))
+            output.write(Line(LineName.BACKFILL_DAYS, **span, **found))
+    return output.finish(Line(LineName.BACKFILL, status=Label("ok"), first_day=first, last_day=last, **total))
 
 
 COMMAND = Command(

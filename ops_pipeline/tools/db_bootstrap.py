@@ -6,13 +6,17 @@ import argparse
 import sys
 from pathlib import Path
 
+from ops_pipeline.cli.arguments import whole_number
+from ops_pipeline.cli.command import Command
 from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.files import write_whole
 from ops_pipeline.contract.lines import Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.words import Label
-from ops_pipeline.tools.command import Command
+from ops_pipeline.contract.tokens import Label
+from ops_pipeline.operations import bootstrap
+from ops_pipeline.store.limits import LOCK_WAIT_SECONDS
 
-APPLY, PLAN, DOWNGRADE = "apply_migrations", "plan", "downgrade"
+APPLY, PLAN, DOWNGRADE = bootstrap.APPLY_MIGRATIONS, Label("plan"), Label("downgrade")
 
 _EPILOG = """lines:
   db_bootstrap_dry_run status=ok migrations=<n>
@@ -34,12 +38,6 @@ examples:
 """
 
 
-def _whole_number(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise ValueError
-    return int(text)
-
-
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("mode", nargs="?", choices=(APPLY, PLAN, DOWNGRADE), help="what to do")
     parser.add_argument("--dry-run", action="store_true", help="check the revisions; no database needed")
@@ -49,10 +47,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--with-dagster", action="store_true", help="with apply_migrations: Dagster's own tables too")
     parser.add_argument(
         "--wait",
-        type=_whole_number,
-        default=60,
+        type=whole_number(0),
+        default=LOCK_WAIT_SECONDS,
         metavar="SECONDS",
-        help="how long to wait for another bootstrap to end (default: 60)",
+        help=f"how long to wait for another bootstrap to end (default: {LOCK_WAIT_SECONDS})",
     )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="with plan: where its SQL goes (default: db_bootstrap_plan.sql)"
@@ -77,64 +75,50 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     if not _belongs_together(arguments):
         raise OpsError(Reason.USAGE)
     if arguments.dry_run:
-        from ops_pipeline.store.revisions import check_revisions
-
-        migrations = len(check_revisions(lints=arguments.lint))
-        return output.decide(Line(LineName.DB_BOOTSTRAP_DRY_RUN, status=Label("ok"), migrations=migrations))
-    fields = {APPLY: _apply, PLAN: _plan, DOWNGRADE: _downgrade}[arguments.mode](arguments)
-    return output.decide(Line(LineName.DB_BOOTSTRAP, status=Label("ok"), mode=Label(arguments.mode), **fields))
+        return output.finish(bootstrap.dry_run(lints=arguments.lint))
+    return output.finish({APPLY: _apply, PLAN: _plan, DOWNGRADE: _downgrade}[arguments.mode](arguments))
 
 
-def _apply(arguments: argparse.Namespace) -> dict[str, object]:
-    from ops_pipeline.store.engine import ops_engine
-    from ops_pipeline.store.migrate import apply_migrations
-
-    done = apply_migrations(ops_engine(), lock_wait_seconds=arguments.wait)
-    fields: dict[str, object] = {"applied": done.applied, "skipped": done.skipped}
-    if arguments.with_dagster:
-        from ops_pipeline.orchestration.instance import bootstrap_storage
-
-        bootstrap_storage()
-        fields["dagster"] = Label("ready")
-    return fields
+def _apply(arguments: argparse.Namespace) -> Line:
+    return bootstrap.apply(
+        lock_wait_seconds=arguments.wait, prepare=_make_dagsters_tables if arguments.with_dagster else None
+    )
 
 
-def _plan(arguments: argparse.Namespace) -> dict[str, object]:
+def _make_dagsters_tables() -> None:
+    from ops_pipeline.orchestration.instance import bootstrap_storage
+
+    bootstrap_storage()
+
+
+def _plan(arguments: argparse.Namespace) -> Line:
     from ops_pipeline.store.engine import ops_engine
     from ops_pipeline.store.migrate import plan
 
     planned = plan(ops_engine())
-    _write_whole(arguments.out or Path("db_bootstrap_plan.sql"), planned.sql)
-    return {
-        "revision": planned.current,
-        "pending": len(planned.pending),
-        "revisions": planned.pending,
-        "partitions": planned.partitions,
-    }
+    write_whole(arguments.out or Path("db_bootstrap_plan.sql"), planned.sql)
+    return _done(
+        PLAN,
+        revision=planned.current,
+        pending=len(planned.pending),
+        revisions=planned.pending,
+        partitions=planned.partitions,
+    )
 
 
-def _downgrade(arguments: argparse.Namespace) -> dict[str, object]:
-    from ops_pipeline.contract.words import RevisionId
+def _downgrade(arguments: argparse.Namespace) -> Line:
+    from ops_pipeline.contract.tokens import RevisionId
     from ops_pipeline.store.engine import ops_engine
     from ops_pipeline.store.migrate import BASE, downgrade
 
     if not arguments.yes:
         raise OpsError(Reason.NOT_CONFIRMED)
     undone = downgrade(ops_engine(), arguments.to, lock_wait_seconds=arguments.wait)
-    return {"revision": None if arguments.to == BASE else RevisionId(arguments.to), "undone": undone}
+    return _done(DOWNGRADE, revision=None if arguments.to == BASE else RevisionId(arguments.to), undone=undone)
 
 
-def _write_whole(path: Path, text: str) -> None:
-    """Write the file as a whole or not at all. Raises OpsError `file_not_written`."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError:
-        pass
-    else:
-        return
-    raise OpsError(Reason.FILE_NOT_WRITTEN)
+def _done(mode: Label, **fields: object) -> Line:
+    return Line(LineName.DB_BOOTSTRAP, status=Label("ok"), mode=mode, **fields)
 
 
 def _failure_line(arguments: argparse.Namespace) -> tuple[LineName, dict[str, object]]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
+from ops_pipeline.cli.command import Command
+from ops_pipeline.cli.timeout import add_timeout, run_within
 from ops_pipeline.contract.environment import Name, value
 from ops_pipeline.contract.lines import Line, LineName, NagiosState, Output
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.words import Label
-from ops_pipeline.tools.bounded import add_timeout, within
-from ops_pipeline.tools.command import Command
+from ops_pipeline.contract.tokens import Label
 
 _EPILOG = """lines:
   db_verify status=ok revision=<id> tables=<n> partitions_until=<day> access=read_write | read_only
@@ -39,14 +39,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace, output: Output) -> int:
     if value(Name.OPS_POSTGRES_DSN) is None:
         line = Line(LineName.DB_VERIFY, status=Label("not_configured"), reason=Reason.MISSING_DSN)
-        return output.decide(line)
+        return output.finish(line)
 
     def verify() -> Line:
         from ops_pipeline.events.verify import verify_deployment
 
         return verify_deployment(needs_dagster=arguments.with_dagster, limit_seconds=arguments.timeout).line()
 
-    return output.decide(within(arguments.timeout, verify))
+    return output.finish(run_within(arguments.timeout, verify))
 
 
 COMMAND = Command(

@@ -6,12 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from ops_pipeline.cli.command import Command
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.tokens import Label
 from ops_pipeline.contract.vocabulary import RunMode
-from ops_pipeline.contract.words import Label
 from ops_pipeline.tools import db_bootstrap, db_verify
-from ops_pipeline.tools.command import Command
 from ops_pipeline.tools.events import import_one, sample_line
 from ops_pipeline.tools.ops_daily import run_day
 
@@ -53,13 +53,13 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         if db_bootstrap.main([db_bootstrap.APPLY, "--with-dagster", *flags]) or db_verify.main(flags):
             return ExitCode.FAILED
         path, sample = write_demo_sample(demo)
-        output.say(sample_line(sample))
+        output.write(sample_line(sample))
         import_one(ops_engine(), path, sample_rules(sample, shows_progress=not output.is_quiet), output)
-        output.say(Line(LineName.OPS_DAILY, mode=RunMode.SMOKE, reason=Reason.PROD_NOT_CONFIGURED))
+        output.write(Line(LineName.OPS_DAILY, mode=RunMode.SMOKE, reason=Reason.PROD_NOT_CONFIGURED))
         for line in daily_lines(*run_day(demo.last_day)):
-            output.say(line)
+            output.write(line)
         days = {"last_day": sample.last_day, "incident_day": sample.incident_to, "quiet_day": sample.quiet_from}
-        return output.decide(Line(LineName.DEMO, status=Label("ok"), **days))
+        return output.finish(Line(LineName.DEMO, status=Label("ok"), **days))
 
 
 COMMAND = Command(

@@ -8,38 +8,48 @@ import platform
 import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
 
+from ops_pipeline.cli.arguments import whole_number
+from ops_pipeline.cli.command import Command
+from ops_pipeline.cli.timeout import add_timeout, run_within
 from ops_pipeline.contract import environment
 from ops_pipeline.contract.days import ONE_DAY, last_complete_day, start_of
 from ops_pipeline.contract.environment import Name
-from ops_pipeline.contract.errors import OpsError, as_declared
+from ops_pipeline.contract.errors import OpsError, to_ops_error
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, NagiosState, Output
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.words import Label, VersionNumber
-from ops_pipeline.tools.bounded import add_timeout, within
-from ops_pipeline.tools.command import Command
+from ops_pipeline.contract.tokens import Label, VersionNumber
+from ops_pipeline.operations.prod_config import check_production, environment_faults
 
 _EPILOG = """lines (each is one line):
   doctor_versions python=<version> ops_pipeline=<version> dagster=<version> ...
-  doctor_environment set=<NAME,...> not_set=<NAME,...> invalid=<NAME,...>
+  doctor_environment set=<NAME,...> not_set=<NAME,...> invalid=<NAME,...> part=<part,...>
   doctor_database status=ok postgres=<version> revision=<id> tables=<n> partitions_until=<day> access=<word>
   doctor_days status=ok days=<band> events=<band> first_day=<day> last_day=<day> verdict_day=<day> verdict=<status>
-      last_healthy_day=<day>
+      age_hours=<n> last_healthy_day=<day>
   doctor_dagster status=ok daemon=alive | silent | never heartbeat_age_seconds=<n>
       schedule=running | stopped | unknown tick_age_hours=<n> code_server=answering | silent | never | unknown
   any of the last three: status=fail reason=<token>
   doctor status=ok warnings=<token,...>
   doctor status=fail reason=<token>
+  doctor status=fail reason=day_too_old last_day=<day> age_hours=<n>      with --max-age
   doctor status=not_configured reason=missing_dsn
-  A band is the power of ten that a count is below: lt1000 is 100 to 999, lt10 is anything below 10.
+  A band is the power of ten that a count is below: lt1000 is 100 to 999, lt10 is anything below 10. age_hours are
+  the whole hours since the end of verdict_day, the last UTC day that was decided.
+
+Is the scheduler dead? --only=days --max-age=30 says so from anywhere: it asks the ops database alone and fails where
+the last decided day is too old. A day is decided soon after 03:00 UTC, so that a living scheduler never lets it get
+older than 28 hours.
 
 exit codes:
-  0  nothing is wrong, though there may be warnings; or no database is configured
+  0  nothing is wrong, though there may be warnings; or no database is configured and no --max-age is given
   1  something is wrong; the reason says what
   with --format=nagios: 0 ok, 1 warnings, 2 something is wrong, 3 not configured or a wrong command line
 
-example:
+examples:
   ops-pipeline doctor
+  ops-pipeline doctor --only=days --max-age=30 --format=nagios
 """
 
 _PACKAGES = ("ops-pipeline", "dagster", "dagster-postgres", "dagster-webserver", "sqlalchemy", "alembic", "psycopg")
@@ -47,31 +57,64 @@ _PACKAGES = ("ops-pipeline", "dagster", "dagster-postgres", "dagster-webserver",
 _DUE = timedelta(hours=6)
 
 
-Part = tuple["Line", tuple[Reason, ...]]
+_MOST_HOURS = 24 * 366
+
+Part = tuple[Line, tuple[Reason, ...]]
+
+
+class PartName(StrEnum):
+    """What can be looked at alone."""
+
+    DATABASE = "database"
+    DAYS = "days"
+    DAGSTER = "dagster"
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--only",
+        choices=[part.value for part in PartName],
+        help="look at one part alone",
+    )
+    parser.add_argument(
+        "--max-age",
+        type=whole_number(1, _MOST_HOURS),
+        metavar="HOURS",
+        help="fail where the last decided day ended so many hours ago or more",
+    )
+    add_timeout(parser)
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
-    output.say(_versions())
-    output.say(_environment())
-    if not environment.is_prod_configured():
-        return output.decide(Line(LineName.DOCTOR, status=Label("not_configured"), reason=Reason.MISSING_DSN))
+    only = None if arguments.only is None else PartName(arguments.only)
+    if only is None:
+        output.write(_versions())
+        output.write(_environment())
+    if not environment.is_prod_configured() and arguments.max_age is None:
+        return output.finish(Line(LineName.DOCTOR, status=Label("not_configured"), reason=Reason.MISSING_DSN))
     failures: list[OpsError] = []
     warnings: list[Reason] = []
-    for name, part in _PARTS.items():
+    if only is None:
         try:
-            line, found = within(arguments.timeout, functools.partial(part, arguments.timeout))
+            check_production()
+        except OpsError as error:
+            failures.append(to_ops_error(error))
+    for name, part in _parts(arguments.max_age).items():
+        if only not in (None, name):
+            continue
+        try:
+            line, found = run_within(arguments.timeout, functools.partial(part, arguments.timeout))
         except Exception as error:  # noqa: BLE001 - the other parts are still worth reading
-            failure = as_declared(error)
+            failure = to_ops_error(error)
             failures.append(failure)
-            line, found = Line(name, status=Label("fail"), reason=failure.reason, **failure.fields), ()
+            line, found = Line(_LINES[name], status=Label("fail"), reason=failure.reason, **failure.fields), ()
         warnings += found
-        if name is not LineName.DOCTOR:
-            output.say(line)
+        output.write(line)
     if failures:
         reason, fields = failures[0].reason, failures[0].fields
         line = Line(LineName.DOCTOR, status=Label("fail"), reason=reason, **fields)
-        return output.decide(line, ExitCode.FAILED)
-    return output.decide(Line(LineName.DOCTOR, status=Label("ok"), warnings=tuple(warnings)))
+        return output.finish(line, ExitCode.FAILED)
+    return output.finish(Line(LineName.DOCTOR, status=Label("ok"), warnings=tuple(warnings)))
 
 
 def _versions() -> Line:
@@ -79,28 +122,24 @@ def _versions() -> Line:
 
     def number(package: str) -> VersionNumber | None:
         try:
-            return VersionNumber.maybe(version(package))
+            return VersionNumber.or_none(version(package))
         except PackageNotFoundError:
             return None
 
     packages = {package.replace("-", "_"): number(package) for package in _PACKAGES}
-    return Line(LineName.DOCTOR_VERSIONS, python=VersionNumber.maybe(platform.python_version()), **packages)
+    return Line(LineName.DOCTOR_VERSIONS, python=VersionNumber.or_none(platform.python_version()), **packages)
 
 
 def _environment() -> Line:
-    invalid = environment.invalid_names()
+    faults = environment_faults()
     names = {name: environment.is_set(name) for name in sorted(Name)}
     return Line(
         LineName.DOCTOR_ENVIRONMENT,
         set=tuple(name for name, is_set in names.items() if is_set),
         not_set=tuple(name for name, is_set in names.items() if not is_set),
-        invalid=invalid,
+        invalid=tuple(sorted(faults)),
+        part=tuple(faults[name] for name in sorted(faults)),
     )
-
-
-def _config(_seconds: float) -> Part:
-    environment.check_production()
-    return Line(LineName.DOCTOR), ()
 
 
 def _database(seconds: float) -> Part:
@@ -109,7 +148,7 @@ def _database(seconds: float) -> Part:
 
     found = verify_deployment(limit_seconds=seconds)
     with reading(ops_engine()) as connection:
-        server = VersionNumber.maybe(".".join(map(str, connection.dialect.server_version_info or ())))
+        server = VersionNumber.or_none(".".join(map(str, connection.dialect.server_version_info or ())))
     line = Line(
         LineName.DOCTOR_DATABASE,
         status=Label("ok"),
@@ -122,12 +161,15 @@ def _database(seconds: float) -> Part:
     return line, found.warnings
 
 
-def _days(seconds: float) -> Part:
+def _days(max_age: int | None, seconds: float) -> Part:
     from ops_pipeline.store.engine import ops_engine, reading
-    from ops_pipeline.store.history import read_history
+    from ops_pipeline.store.progress import read_progress
 
     with reading(ops_engine(), limit_seconds=seconds) as connection:
-        history = read_history(connection)
+        history = read_progress(connection)
+    age_hours = None if history.verdict_day is None else _age_hours(history.verdict_day)
+    if max_age is not None and (age_hours is None or age_hours >= max_age):
+        raise OpsError(Reason.DAY_TOO_OLD, last_day=history.verdict_day, age_hours=age_hours)
     line = Line(
         LineName.DOCTOR_DAYS,
         status=Label("ok"),
@@ -137,6 +179,7 @@ def _days(seconds: float) -> Part:
         last_day=history.last_day,
         verdict_day=history.verdict_day,
         verdict=history.verdict_status,
+        age_hours=age_hours,
         last_healthy_day=history.healthy_day,
     )
     is_overdue = history.verdict_day is None or history.verdict_day < _due_day()
@@ -167,12 +210,24 @@ def _dagster(_seconds: float) -> Part:
     return line, tuple(warnings)
 
 
-_PARTS: dict[LineName, Callable[[float], Part]] = {
-    LineName.DOCTOR: _config,
-    LineName.DOCTOR_DATABASE: _database,
-    LineName.DOCTOR_DAYS: _days,
-    LineName.DOCTOR_DAGSTER: _dagster,
+_LINES = {
+    PartName.DATABASE: LineName.DOCTOR_DATABASE,
+    PartName.DAYS: LineName.DOCTOR_DAYS,
+    PartName.DAGSTER: LineName.DOCTOR_DAGSTER,
 }
+
+
+def _parts(max_age: int | None) -> dict[PartName, Callable[[float], Part]]:
+    return {
+        PartName.DATABASE: _database,
+        PartName.DAYS: functools.partial(_days, max_age),
+        PartName.DAGSTER: _dagster,
+    }
+
+
+def _age_hours(day: date) -> int:
+    """Return the whole hours since `day` ended."""
+    return int((datetime.now(UTC) - start_of(day + ONE_DAY)).total_seconds() // 3600)
 
 
 def _band(count: int) -> Label:
@@ -191,7 +246,7 @@ COMMAND = Command(
     line=LineName.DOCTOR,
     description="Say what a ticket needs, and nothing that may not be pasted: typed values only. Changes nothing.",
     epilog=_EPILOG,
-    add_arguments=add_timeout,
+    add_arguments=_add_arguments,
     run=_run,
     nagios_failure=NagiosState.CRITICAL,
 )

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ops_pipeline.cli.arguments import whole_number
+from ops_pipeline.cli.command import Command
 from ops_pipeline.contract.days import last_complete_day, parse_day
 from ops_pipeline.contract.environment import first_event_day
-from ops_pipeline.contract.errors import OpsError, as_declared
+from ops_pipeline.contract.errors import OpsError, to_ops_error
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.words import Label
-from ops_pipeline.tools.command import Command
+from ops_pipeline.contract.tokens import Label
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -50,12 +51,6 @@ example:
 """
 
 
-def _whole_number(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise ValueError
-    return int(text)
-
-
 def _import_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help=".csv, .jsonl, .ndjson (.gz) or .parquet")
     parser.add_argument(
@@ -65,7 +60,7 @@ def _import_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-rejected",
-        type=_whole_number,
+        type=whole_number(0),
         default=0,
         metavar="N",
         help="take a file although so many of its rows are rejected (default: 0)",
@@ -101,19 +96,19 @@ def import_one(
     try:
         done = import_file(engine, path, rules, max_rejected=max_rejected)
     except TooManyRejectedError as error:
-        rejected_by, failure = error.rejected_by, as_declared(error)
+        rejected_by, failure = error.rejected_by, to_ops_error(error)
     except Exception as error:  # noqa: BLE001 - the file's number belongs on the line
-        failure = as_declared(error)
+        failure = to_ops_error(error)
     else:
         rejected_by = done.rejected_by
         line = _imported_line(done, number)
     for reason, rejected in rejected_by.items():
         fields = {"file": number, "rejected": rejected, "reason": reason}
-        output.say(Line(LineName.EVENTS_IMPORT_REJECTED, **fields))
+        output.write(Line(LineName.EVENTS_IMPORT_REJECTED, **fields))
     if failure is not None:
         raise OpsError(failure.reason, file=number, **failure.fields)
     if line is not None:
-        output.decide(line)
+        output.finish(line)
 
 
 def _imported_line(done: Imported, number: int) -> Line:
@@ -134,7 +129,7 @@ def _imported_line(done: Imported, number: int) -> Line:
 def _sample_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the CSV file to write")
     parser.add_argument("--last-day", metavar="DAY", help="last UTC day of the traffic (default: the last complete)")
-    parser.add_argument("--seed", type=_whole_number, metavar="N", help="another seed makes other traffic")
+    parser.add_argument("--seed", type=whole_number(0), metavar="N", help="another seed makes other traffic")
 
 
 def _sample(arguments: argparse.Namespace, output: Output) -> int:
@@ -148,7 +143,7 @@ def _sample(arguments: argparse.Namespace, output: Output) -> int:
         sample = None
     if sample is None:
         raise OpsError(Reason.FILE_NOT_WRITTEN)
-    return output.decide(sample_line(sample))
+    return output.finish(sample_line(sample))
 
 
 def sample_line(sample: Sample) -> Line:
@@ -204,7 +199,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitCode.OK
     if name not in COMMANDS:
         line = Line(LineName.EVENTS_IMPORT, status=Label("fail"), reason=Reason.USAGE)
-        return Output().decide(line, ExitCode.FAILED)
+        return Output().finish(line, ExitCode.FAILED)
     return COMMANDS[name].main(rest)
 
 

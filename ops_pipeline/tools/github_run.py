@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
-import time
 from enum import StrEnum
 from pathlib import Path
 
+from ops_pipeline.cli.command import Command
 from ops_pipeline.contract import environment
 from ops_pipeline.contract.days import ONE_DAY, last_complete_day
 from ops_pipeline.contract.errors import OpsError
-from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output, Said
+from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output, ParsedLine
 from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.tokens import Label
 from ops_pipeline.contract.vocabulary import RunMode
-from ops_pipeline.contract.words import Label
-from ops_pipeline.tools.command import Command
+from ops_pipeline.github.workflow import append, days_since_last_commit, write_for_github
 
 _EPILOG = """steps, each a process of its own:
   prod_config_contract   auto: nothing set at all means smoke, half a configuration fails; prod: all must be set
@@ -51,9 +50,8 @@ example:
   ops-pipeline github_run --mode=auto --out=artifacts
 """
 
-QUIET_DAYS = 45
+QUIET_REPOSITORY_DAYS = 45
 """Days without a commit from which to warn: GitHub stops schedules after 60, and somebody must have time to act."""
-_SECONDS_A_DAY = 86_400
 _SIGNAL_BASE = 128
 _SCHEDULE = "schedule"
 
@@ -76,10 +74,10 @@ class _Run:
         self.failed: tuple[_Step, int] | None = None
         self._output = output
 
-    def say(self, line: Line) -> None:
+    def write(self, line: Line) -> None:
         """Say a line and keep it."""
         self.lines.append(line)
-        self._output.say(line)
+        self._output.write(line)
 
     def take(self, step: _Step, *arguments: str, decides: bool = True) -> tuple[int, bytes]:
         """Run a tool in a process of its own, say its lines, and return its exit code and what it printed."""
@@ -91,8 +89,8 @@ class _Run:
             check=False,
         )
         for text in process.stdout.decode(errors="replace").splitlines():
-            if line := Said.maybe(text):
-                self.say(line)
+            if line := ParsedLine.or_none(text):
+                self.write(line)
         code = process.returncode if process.returncode >= 0 else _SIGNAL_BASE - process.returncode
         if decides and code and not self.failed:
             self.failed = step, code
@@ -109,7 +107,7 @@ class _Run:
             self._make_up()
         code, printed = self.take(_Step.OPS_DAILY, f"--mode={'prod' if is_strict else 'ci'}", decides=False)
         log = self.folder / "ops_daily.log"
-        _append(log, printed)
+        append(log, printed)
         if event == _SCHEDULE:
             given = (f"--exit-code={code}", f"--log-file={log}", f"--event={event}")
             code, _ = self.take(_Step.NORMALIZE, *given, decides=False)
@@ -173,8 +171,8 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     is_clean = mode is not None and run.take(_Step.GUARD, str(arguments.out))[0] == ExitCode.OK
     _look_at_schedule(run, output)
     line, code = _decision(run, mode)
-    _tell_github(arguments.name, [*run.lines, line], arguments.out if is_clean else None)
-    return output.decide(line, code)
+    write_for_github(arguments.name, [*run.lines, line], arguments.out if is_clean else None)
+    return output.finish(line, code)
 
 
 def _decision(run: _Run, mode: RunMode | None) -> tuple[Line, int]:
@@ -197,11 +195,11 @@ def _make_empty(folder: Path) -> None:
 
 def _look_at_schedule(run: _Run, output: Output) -> None:
     """Say how long ago the last commit was, and warn while there is time to do something about it."""
-    days = _days_since_last_commit()
+    days = days_since_last_commit()
     if days is None:
-        run.say(Line(LineName.GITHUB_SCHEDULE, status=Label("unknown"), last_commit_days=None))
-    elif days < QUIET_DAYS:
-        run.say(Line(LineName.GITHUB_SCHEDULE, status=Label("ok"), last_commit_days=days))
+        run.write(Line(LineName.GITHUB_SCHEDULE, status=Label("unknown"), last_commit_days=None))
+    elif days < QUIET_REPOSITORY_DAYS:
+        run.write(Line(LineName.GITHUB_SCHEDULE, status=Label("ok"), last_commit_days=days))
     else:
         line = Line(
             LineName.GITHUB_SCHEDULE,
@@ -209,49 +207,8 @@ def _look_at_schedule(run: _Run, output: Output) -> None:
             reason=Reason.REPOSITORY_QUIET,
             last_commit_days=days,
         )
-        run.say(line)
+        run.write(line)
         output.warn(line)
-
-
-def _days_since_last_commit() -> int | None:
-    """Return whole days since the last commit of the checkout that this folder is in; None where there is none."""
-    try:
-        asked = subprocess.run(
-            ["git", "log", "-1", "--format=%ct"],  # noqa: S607 - git is where the runner has it
-            capture_output=True,
-            check=False,
-        )
-    except OSError:
-        return None
-    stamp = asked.stdout.strip()
-    return max(0, int(time.time() - int(stamp)) // _SECONDS_A_DAY) if stamp.isdigit() else None
-
-
-def _tell_github(name: Label, lines: list[Line], artifacts: Path | None) -> None:
-    """Write the job's summary and the step's outputs, where GitHub wants them."""
-    texts = [str(line) for line in lines]
-    verdicts = [line.fields["status"] for line in lines if line.name is LineName.OPS_DAILY_WATCHDOG]
-    heading = verdicts[-1] if verdicts else "no verdict"
-    _tell("GITHUB_STEP_SUMMARY", "\n".join([f"### {name}: {heading}", "", "```", *texts, "```", ""]))
-    # JSON stands on one line whatever is in it, so that no delimiter can cut it short.
-    _tell("GITHUB_OUTPUT", f"lines={json.dumps(texts)}\nartifacts={artifacts or ''}\n")
-
-
-def _tell(variable: str, text: str) -> None:
-    if path := os.environ.get(variable):
-        _append(Path(path), text.encode())
-
-
-def _append(path: Path, content: bytes) -> None:
-    """Append to a file. Raises OpsError `file_not_written`."""
-    try:
-        with path.open("ab") as file:
-            file.write(content)
-    except OSError:
-        pass
-    else:
-        return
-    raise OpsError(Reason.FILE_NOT_WRITTEN)
 
 
 COMMAND = Command(

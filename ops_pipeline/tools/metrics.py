@@ -6,16 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
+from ops_pipeline.cli.command import Command
 from ops_pipeline.contract import environment
 from ops_pipeline.contract.days import check_askable, parse_day
 from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.lines import ExitCode, Format, Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.words import Label
-from ops_pipeline.tools.command import Command
-
-_READABLE = 0o644
+from ops_pipeline.contract.tokens import Label
 
 _EPILOG = """lines:
   metrics status=ok as_of=<day> samples=<n> bytes=<n>    with --out
@@ -46,8 +44,8 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     if asked is not None:
         check_askable(asked, first=environment.first_kept_day())
 
+    from ops_pipeline.contract.files import PUBLIC, write_whole
     from ops_pipeline.report.exposition import exposition
-    from ops_pipeline.report.page import write_page
     from ops_pipeline.store.engine import ops_engine, reading
     from ops_pipeline.store.results import last_judged_day, read_metrics, read_verdict
     from ops_pipeline.store.verify import verify_tables
@@ -61,11 +59,11 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         raise OpsError(Reason.NOT_JUDGED)
     samples = exposition(verdict, metrics)
     if arguments.out is None:
-        output.expose(samples)
+        output.write_samples(samples)
         return ExitCode.OK
-    written = write_page(arguments.out, samples, mode=_READABLE)
+    written = write_whole(arguments.out, samples, mode=PUBLIC)
     count = sum(not line.startswith("#") for line in samples.splitlines())
-    return output.decide(Line(LineName.METRICS, status=Label("ok"), as_of=day, samples=count, bytes=written))
+    return output.finish(Line(LineName.METRICS, status=Label("ok"), as_of=day, samples=count, bytes=written))
 
 
 COMMAND = Command(

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
+from ops_pipeline.cli.arguments import whole_number
+from ops_pipeline.cli.command import Command
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.tokens import Label
 from ops_pipeline.contract.vocabulary import Status
-from ops_pipeline.contract.words import Label
-from ops_pipeline.tools.command import Command
 
 _EPILOG = """lines:
   ops_ci_normalize status=ok reason=exit_0
@@ -73,15 +74,10 @@ def _lines(log: TextIO) -> Iterator[str]:
         overlap = "" if is_whole else piece[-_OVERLAP:]
 
 
-def _exit_code(text: str) -> int:
-    code = int(text) if re.fullmatch(r"[0-9]{1,3}", text, flags=re.ASCII) else -1
-    if not 0 <= code <= _MAX_EXIT_CODE:
-        raise argparse.ArgumentTypeError
-    return code
-
-
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--exit-code", type=_exit_code, required=True, metavar="N", help="how ops_daily ended")
+    parser.add_argument(
+        "--exit-code", type=whole_number(0, _MAX_EXIT_CODE), required=True, metavar="N", help="how ops_daily ended"
+    )
     parser.add_argument("--log-file", type=Path, required=True, metavar="FILE", help="what ops_daily printed")
     parser.add_argument(
         "--event",
@@ -97,7 +93,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         code = code or ExitCode.FAILED
     elif reason is Reason.INSUFFICIENT_DATA:
         code = ExitCode.OK
-    return output.decide(Line(LineName.OPS_CI_NORMALIZE, status=status, reason=reason), code)
+    return output.finish(Line(LineName.OPS_CI_NORMALIZE, status=status, reason=reason), code)
 
 
 def _decide(code: int, log_file: Path, event: str) -> tuple[Label, Reason | Label]:

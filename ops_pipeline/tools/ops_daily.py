@@ -7,14 +7,15 @@ import sys
 from datetime import date
 from pathlib import Path
 
+from ops_pipeline.cli.command import Command
 from ops_pipeline.contract import environment
 from ops_pipeline.contract.days import check_askable, last_complete_day, parse_day
-from ops_pipeline.contract.errors import OpsError, as_declared
+from ops_pipeline.contract.errors import OpsError, to_ops_error
 from ops_pipeline.contract.lines import ExitCode, Format, Line, LineName, NagiosState, Output
 from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.tokens import Label
 from ops_pipeline.contract.vocabulary import RunMode
-from ops_pipeline.contract.words import Label
-from ops_pipeline.tools.command import Command
+from ops_pipeline.operations.prod_config import check_production
 
 _EPILOG = """lines, in this order:
   ops_daily mode=strict reason=prod_configured | mode=smoke reason=prod_not_configured
@@ -69,11 +70,11 @@ def _mode(arguments: argparse.Namespace) -> RunMode:
 def _run(arguments: argparse.Namespace, output: Output) -> int:
     day = parse_day(arguments.as_of) if arguments.as_of is not None else last_complete_day()
     if _mode(arguments) is RunMode.STRICT:
-        environment.check_production()
+        check_production()
         check_askable(day, first=environment.first_kept_day())
-        output.say(Line(LineName.OPS_DAILY, mode=RunMode.STRICT, reason=Reason.PROD_CONFIGURED))
-        return _say_day(day, output, is_strict=True)
-    output.say(Line(LineName.OPS_DAILY, mode=RunMode.SMOKE, reason=Reason.PROD_NOT_CONFIGURED))
+        output.write(Line(LineName.OPS_DAILY, mode=RunMode.STRICT, reason=Reason.PROD_CONFIGURED))
+        return _write_day(day, output, is_strict=True)
+    output.write(Line(LineName.OPS_DAILY, mode=RunMode.SMOKE, reason=Reason.PROD_NOT_CONFIGURED))
     return _run_smoke(day, arguments.data_dir, output)
 
 
@@ -93,17 +94,17 @@ def _run_smoke(day: date, folder: Path | None, output: Output) -> int:
             path,
             sample_rules(sample, shows_progress=output.form is Format.LINE and not output.is_quiet),
         )
-        return _say_day(day, output, is_strict=False)
+        return _write_day(day, output, is_strict=False)
 
 
 def run_day(day: date) -> tuple[Metrics, Verdict]:
     """Run the Dagster job for `day` and return what it stored. Raises OpsError with the reason of a failure."""
-    from ops_pipeline.orchestration.launch import run_on_configured_instance
+    from ops_pipeline.orchestration.daily_run import run_day_on_configured_instance
 
-    return run_on_configured_instance(day)
+    return run_day_on_configured_instance(day)
 
 
-def _say_day(day: date, output: Output, *, is_strict: bool) -> int:
+def _write_day(day: date, output: Output, *, is_strict: bool) -> int:
     from ops_pipeline.contract.vocabulary import Status
     from ops_pipeline.report.daily_lines import daily_lines, measures
 
@@ -112,9 +113,9 @@ def _say_day(day: date, output: Output, *, is_strict: bool) -> int:
     decided = exit_code
     for line in daily_lines(metrics, verdict):
         if line.name == LineName.OPS_DAILY_WATCHDOG:
-            decided = output.decide(line, exit_code, measures(metrics, verdict))
+            decided = output.finish(line, exit_code, measures(metrics, verdict))
         else:
-            output.say(line)
+            output.write(line)
     if is_strict:
         _ping(exit_code, output)
     return decided
@@ -127,10 +128,10 @@ def _ping(exit_code: int, output: Output) -> None:
     try:
         ping(exit_code)
     except OpsError as error:
-        reason = as_declared(error).reason
+        reason = to_ops_error(error).reason
     else:
         return
-    output.say(Line(LineName.OPS_DAILY_HEARTBEAT, status=Label("fail"), reason=reason))
+    output.write(Line(LineName.OPS_DAILY_HEARTBEAT, status=Label("fail"), reason=reason))
 
 
 def _failure_line(arguments: argparse.Namespace) -> tuple[LineName, dict[str, object]]:

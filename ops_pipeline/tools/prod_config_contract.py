@@ -1,22 +1,25 @@
-"""Is production configured? Names only, standard library only."""
+"""Is production configured? Names only. Where a name is missing, it needs the standard library alone."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
+from ops_pipeline.cli.command import Command
 from ops_pipeline.contract import environment
 from ops_pipeline.contract.lines import Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.words import Label
-from ops_pipeline.tools.command import Command
+from ops_pipeline.contract.tokens import Label
+from ops_pipeline.operations.prod_config import check_production
 
 _EPILOG = """lines:
   prod_config status=ok required=<n>
   prod_config status=not_configured reason=prod_not_configured missing=<NAME,...>   (--mode=ci only)
   prod_config status=fail reason=missing_env missing=<NAME,...>
-  prod_config status=fail reason=invalid_env invalid=<NAME,...>
-  prod_config status=fail reason=invalid_config
+  prod_config status=fail reason=invalid_env invalid=<NAME,...> part=<part,...>
+  prod_config status=fail reason=invalid_config line=<n> key=<section.key> expected=<word>
+
+  part: scheme, host, port, database, password, tls, parameter, relation, day or address, one for each name.
 
 exit codes:
   0  everything required is set and plausible, or, with --mode=ci, nothing is set at all
@@ -44,8 +47,8 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
             reason=Reason.PROD_NOT_CONFIGURED,
             missing=environment.missing_names(),
         )
-        return output.decide(line)
-    return output.decide(Line(LineName.PROD_CONFIG, status=Label("ok"), required=environment.check_production()))
+        return output.finish(line)
+    return output.finish(Line(LineName.PROD_CONFIG, status=Label("ok"), required=check_production()))
 
 
 COMMAND = Command(

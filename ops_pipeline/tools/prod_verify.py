@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 
+from ops_pipeline.cli.command import Command
+from ops_pipeline.cli.timeout import add_timeout, run_within
 from ops_pipeline.contract.days import last_complete_day
 from ops_pipeline.contract.environment import is_prod_configured
-from ops_pipeline.contract.errors import as_declared
+from ops_pipeline.contract.errors import to_ops_error
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.words import Label
-from ops_pipeline.orchestration.prod_verify import CHECKS, STEPS, Mode, Step, step_line
-from ops_pipeline.tools.bounded import add_timeout, within
-from ops_pipeline.tools.command import Command
+from ops_pipeline.contract.tokens import Label
+from ops_pipeline.operations.verification import CHECKS, STEPS, Step, VerifyMode, step_line
 from ops_pipeline.tools.ops_daily import run_day
 
 _EPILOG = """lines, one for each step, in this order:
@@ -43,7 +43,7 @@ example:
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mode",
-        choices=[mode.value for mode in Mode],
+        choices=[mode.value for mode in VerifyMode],
         required=True,
         help="dry_run: configuration and revisions, connects nowhere; verify: databases and a strict ops_daily too",
     )
@@ -51,31 +51,31 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
-    mode = Mode(arguments.mode)
+    mode = VerifyMode(arguments.mode)
     steps = STEPS[mode]
     if not is_prod_configured():
-        output.say(step_line(Step.CONFIG, Label("not_configured"), reason=Reason.MISSING_DSN))
+        output.write(step_line(Step.CONFIG, Label("not_configured"), reason=Reason.MISSING_DSN))
         steps = (Step.PLAN,)
     for step in steps:
         exit_code, fields = _take(step, arguments.timeout, output)
         if exit_code:
-            return output.decide(Line(LineName.PROD_VERIFY, status=Label("fail"), step=step, **fields), exit_code)
+            return output.finish(Line(LineName.PROD_VERIFY, status=Label("fail"), step=step, **fields), exit_code)
     if not is_prod_configured():
-        return output.decide(Line(LineName.PROD_VERIFY, status=Label("not_configured"), reason=Reason.MISSING_DSN))
-    return output.decide(Line(LineName.PROD_VERIFY, status=Label("ok"), mode=mode))
+        return output.finish(Line(LineName.PROD_VERIFY, status=Label("not_configured"), reason=Reason.MISSING_DSN))
+    return output.finish(Line(LineName.PROD_VERIFY, status=Label("ok"), mode=mode))
 
 
 def _take(step: Step, seconds: float, output: Output) -> tuple[int, dict[str, object]]:
     """Take one step and say its line; return the exit code that it asks for, and the fields that say why."""
     try:
         if step in CHECKS:
-            output.say(within(seconds, CHECKS[step]))
+            output.write(run_within(seconds, CHECKS[step]))
             return ExitCode.OK, {}
         return _take_ops_daily(output)
     except Exception as error:  # noqa: BLE001 - every failure belongs to its step
-        failure = as_declared(error)
+        failure = to_ops_error(error)
     fields = {"reason": failure.reason, **failure.fields}
-    output.say(step_line(step, Label("fail"), **fields))
+    output.write(step_line(step, Label("fail"), **fields))
     return ExitCode.FAILED, fields
 
 
@@ -85,8 +85,8 @@ def _take_ops_daily(output: Output) -> tuple[int, dict[str, object]]:
 
     metrics, verdict = run_day(last_complete_day())
     for line in daily_lines(metrics, verdict):
-        output.say(line)
-    output.say(step_line(Step.OPS_DAILY, Label(verdict.status), reason=verdict.reason))
+        output.write(line)
+    output.write(step_line(Step.OPS_DAILY, Label(verdict.status), reason=verdict.reason))
     is_unhealthy = verdict.status is Status.UNHEALTHY
     return ExitCode.NOT_HEALTHY if is_unhealthy else ExitCode.OK, {"reason": verdict.reason}
 

@@ -7,12 +7,13 @@ import sys
 from datetime import date
 from pathlib import Path
 
+from ops_pipeline.cli.arguments import whole_number
+from ops_pipeline.cli.command import Command
+from ops_pipeline.cli.database import add_database, chosen_database
 from ops_pipeline.contract import environment
 from ops_pipeline.contract.days import REPORTED_DAYS, check_askable, last_complete_day, parse_day
 from ops_pipeline.contract.lines import Line, LineName, Output
-from ops_pipeline.contract.words import Label
-from ops_pipeline.tools.command import Command
-from ops_pipeline.tools.database import add_database, chosen_database
+from ops_pipeline.contract.tokens import Label
 
 _EPILOG = """the page:
   one HTML file without script and with nothing from elsewhere: status and since when, the status of each day, rates
@@ -43,18 +44,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--as-of", metavar="DAY", help="the UTC day, YYYY-MM-DD (default: the last one judged)")
     parser.add_argument(
         "--days",
-        type=_days,
+        type=whole_number(1, _MAX_DAYS),
         default=REPORTED_DAYS,
         metavar="N",
         help=f"days to show, ending with that day (default: {REPORTED_DAYS})",
     )
     add_database(parser)
-
-
-def _days(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= _MAX_DAYS:
-        raise ValueError
-    return int(text)
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
@@ -67,20 +62,20 @@ def _write(asked: date | None, days: int, path: Path, output: Output) -> int:
     if asked is not None:
         check_askable(asked, first=environment.first_kept_day())
 
-    from ops_pipeline.report.page import write_page
+    from ops_pipeline.contract.files import PUBLIC, write_whole
     from ops_pipeline.report.report_page import report_page
     from ops_pipeline.store.engine import ops_engine, reading
-    from ops_pipeline.store.reported import read_reported
+    from ops_pipeline.store.report_data import read_report_data
     from ops_pipeline.store.results import last_judged_day
     from ops_pipeline.store.verify import verify_tables
 
     verify_tables(ops_engine())
     with reading(ops_engine()) as connection:
         day = asked or last_judged_day(connection) or last_complete_day()
-        reported = read_reported(connection, day, days, first_day=environment.first_day())
+        reported = read_report_data(connection, day, days, first_day=environment.first_day())
     unjudged = 0 if asked else (last_complete_day() - day).days
-    written = write_page(path, report_page(reported, unjudged_days=unjudged))
-    return output.decide(
+    written = write_whole(path, report_page(reported, unjudged_days=unjudged), mode=PUBLIC)
+    return output.finish(
         Line(
             LineName.REPORT,
             status=Label("ok"),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ops_pipeline.contract import environment
+from ops_pipeline.cli.command import Command
 from ops_pipeline.contract.lines import ExitCode, LineName, Output
-from ops_pipeline.tools.command import Command
+from ops_pipeline.operations.prod_config import check_production
 
 _EPILOG = """lines:
-  retention_past kind=events keep_days=<n> past=<n> oldest=<day> dropped=<n> held=<n> late=<n>
-  retention_past kind=counts | runs keep_days=<n> past=<n> oldest=<day> dropped=<n> held=0
+  retention_expired kind=events keep_days=<n> expired=<n> oldest=<day> dropped=<n> kept=<n> late=<n>
+  retention_expired kind=counts | runs keep_days=<n> expired=<n> oldest=<day> dropped=<n> kept=0
   retention status=ok mode=dry_run | apply dropped=<n> kept_days=<n> counts=<n> runs=<n>
   retention status=fail reason=not_rolled_up days=<n> oldest=<day>    these days were kept; the others are done
   retention status=fail reason=<token>
@@ -35,17 +35,17 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
-    environment.check_production()
+    check_production()
 
-    from ops_pipeline.orchestration.retention import Mode, retain
+    from ops_pipeline.orchestration.retention import RetentionMode, retain
     from ops_pipeline.store.engine import ops_engine
     from ops_pipeline.store.verify import verify_tables
 
     verify_tables(ops_engine())
-    for line in retain(Mode.APPLY if arguments.apply else Mode.DRY_RUN):
+    for line in retain(RetentionMode.APPLY if arguments.apply else RetentionMode.DRY_RUN):
         if line.name is LineName.RETENTION:
-            return output.decide(line)
-        output.say(line)
+            return output.finish(line)
+        output.write(line)
     return ExitCode.FAILED
 
 

@@ -6,11 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from ops_pipeline.cli.command import Command
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.words import Label
-from ops_pipeline.tools.command import Command
+from ops_pipeline.contract.tokens import Label
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
-    from ops_pipeline.tools.secret_scan import Scan
-    from ops_pipeline.tools.secret_values import secret_forms
+    from ops_pipeline.secret_guard.scan import Scan
+    from ops_pipeline.secret_guard.values import secret_forms
 
     with _private_folder() as folder:
         scan = Scan(Path(folder), secret_forms())
@@ -74,10 +74,10 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
                 files += 1
         findings = scan.findings()
     for finding in findings[:_MOST_LINES]:
-        output.say(Line(LineName.SECRET_ECHO_GUARD_FINDING, **finding._asdict()))
+        output.write(Line(LineName.SECRET_ECHO_GUARD_FINDING, **finding._asdict()))
     if not findings:
-        return output.decide(Line(LineName.SECRET_ECHO_GUARD, status=Label("ok"), files=files, findings=0))
-    return output.decide(
+        return output.finish(Line(LineName.SECRET_ECHO_GUARD, status=Label("ok"), files=files, findings=0))
+    return output.finish(
         Line(
             LineName.SECRET_ECHO_GUARD,
             status=Label("fail"),
@@ -100,7 +100,7 @@ def _private_folder() -> TemporaryDirectory[str]:
 
 
 def _files_below(path: Path, argument: int) -> list[Path]:
-    from ops_pipeline.tools.secret_scan import files_below
+    from ops_pipeline.secret_guard.scan import files_below
 
     try:
         return files_below(path)

@@ -7,12 +7,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from ops_pipeline.cli.command import Command
 from ops_pipeline.contract.days import last_complete_day
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.words import Label
-from ops_pipeline.tools.command import Command
+from ops_pipeline.contract.tokens import Label
 
 _EPILOG = """lines:
   selftest step=<step> status=ok       one for each step that was seen to work: database, verdict, alert, heartbeat
@@ -42,7 +42,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
     if arguments.send:
-        return output.decide(Line(LineName.SELFTEST, step=Label("send"), status=_OK, addresses=_send()))
+        return output.finish(Line(LineName.SELFTEST, step=Label("send"), status=_OK, addresses=_send()))
     from ops_pipeline.orchestration.selftest import selftest
 
     steps = 0
@@ -50,9 +50,9 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     with tempfile.TemporaryDirectory(prefix="ops_pipeline_", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
         for step in selftest(Path(folder)):
-            output.say(Line(LineName.SELFTEST, step=step, status=_OK))
+            output.write(Line(LineName.SELFTEST, step=step, status=_OK))
             steps += 1
-    return output.decide(Line(LineName.SELFTEST, status=_OK, steps=steps), ExitCode.OK)
+    return output.finish(Line(LineName.SELFTEST, status=_OK, steps=steps), ExitCode.OK)
 
 
 def _send() -> int:

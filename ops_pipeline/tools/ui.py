@@ -15,13 +15,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ops_pipeline.cli.arguments import whole_number
+from ops_pipeline.cli.command import Command
 from ops_pipeline.contract.environment import Name, value
 from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.files import package_path
 from ops_pipeline.contract.lines import Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.shipped import shipped
-from ops_pipeline.contract.words import Label
-from ops_pipeline.tools.command import Command
+from ops_pipeline.contract.tokens import Label
 
 HOST = "127.0.0.1"
 _POLL_SECONDS = 0.5
@@ -42,15 +43,10 @@ example:
 """
 
 
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 < port < 65536:
-        raise ValueError
-    return port
-
-
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=_port, default=3000, help="port on 127.0.0.1 (default: 3000)")
+    parser.add_argument(
+        "--port", type=whole_number(1, 65_535), default=3000, help="port on 127.0.0.1 (default: 3000)"
+    )
     parser.add_argument(
         "--data-dir",
         type=Path,
@@ -71,12 +67,12 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         try:
             with _served(_home(demo.folder), arguments.port) as processes:
                 _wait_until_ready(arguments.port, processes)
-                output.say(Line(LineName.UI, status=Label("ok"), port=arguments.port))
+                output.write(Line(LineName.UI, status=Label("ok"), port=arguments.port))
                 while all(process.poll() is None for process in processes):
                     time.sleep(_POLL_SECONDS)
                 raise OpsError(Reason.UI_STOPPED)
         except KeyboardInterrupt:
-            return output.decide(Line(LineName.UI, status=Label("stopped")))
+            return output.finish(Line(LineName.UI, status=Label("stopped")))
 
 
 def _is_taken(port: int) -> bool:
@@ -88,13 +84,13 @@ def _home(folder: Path) -> Path:
     """Return a DAGSTER_HOME that web server, daemon and the runs they launch share."""
     home = folder / "dagster_home"
     home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(shipped("dagster.yaml"), home / "dagster.yaml")
+    shutil.copyfile(package_path("dagster.yaml"), home / "dagster.yaml")
     return home
 
 
 @contextmanager
 def _served(home: Path, port: int) -> Iterator[list[subprocess.Popen[bytes]]]:
-    workspace = ["--workspace", str(shipped("workspace.yaml"))]
+    workspace = ["--workspace", str(package_path("workspace.yaml"))]
     commands = (
         ["dagster_webserver", "--host", HOST, "--port", str(port), *workspace],
         ["dagster._daemon", "run", *workspace],

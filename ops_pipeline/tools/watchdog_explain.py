@@ -6,24 +6,24 @@ import argparse
 import sys
 from datetime import date
 
+from ops_pipeline.cli.command import Command
+from ops_pipeline.cli.database import add_database, chosen_database
 from ops_pipeline.contract import environment
 from ops_pipeline.contract.days import ONE_DAY, check_askable, last_complete_day, parse_day
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.lines import Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.tools.command import Command
-from ops_pipeline.tools.database import add_database, chosen_database
 
 _EPILOG = """lines (each is one line), of every signal that is not healthy, or with --all of every one:
   watchdog_explain_signal  as ops_daily_signal
   watchdog_explain_limit   touch=<touch> signal=<signal> limit=<rate> bound=<rate> excess=<n>
-  watchdog_explain_window  touch=<touch> signal=<signal> window_days=<n> x=<n> n=<n> expected_x=<n> critical_x=<n>
-      times_expected=<ratio> tail=<probability> unhealthy=<yes|no> excess=<n>
+  watchdog_explain_window  touch=<touch> signal=<signal> window_days=<n> count=<n> total=<n> expected_count=<n>
+      critical_count=<n> times_expected=<ratio> tail=<probability> unhealthy=<yes|no> excess=<n>
   watchdog_explain_reasons touch=<touch> signal=<signal> window_days=<n> top=<reason> share=<share> by_reason=<group>
   watchdog_explain_leak    as_of=<day> touch=<touch> outcome=<held|disabled> events=<n>
   watchdog_explain status=<status> reason=<token> as_of=<day> since=<day> signals=<n> failing=<n> undecided=<n>
   excess: so many events fewer (of positive reactions: more) would have been fine.
-  critical_x: the count from which the window is unhealthy. tail: the probability of such a count.
+  critical_count: the count from which the window is unhealthy. tail: the probability of such a count.
 
 It reads the stored daily counts and the present configuration, and changes nothing.
 
@@ -69,9 +69,9 @@ def _explain(day: date, output: Output, *, is_all: bool) -> int:
         raise OpsError(Reason.NOT_JUDGED)
     verdict, explained = explain(days, day, environment.config().thresholds)
     for line in explanation_lines(verdict, explained, is_all=is_all):
-        output.say(line)
+        output.write(line)
     statuses = [signal.status for signal in verdict.signals]
-    return output.decide(
+    return output.finish(
         Line(
             LineName.WATCHDOG_EXPLAIN,
             status=verdict.status,

@@ -7,14 +7,14 @@ import sys
 from datetime import date
 from pathlib import Path
 
+from ops_pipeline.cli.command import Command
+from ops_pipeline.cli.database import add_database, chosen_database
 from ops_pipeline.contract import environment
 from ops_pipeline.contract.days import ONE_DAY, check_askable, last_complete_day, parse_day
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.lines import Format, Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.words import Label
-from ops_pipeline.tools.command import Command
-from ops_pipeline.tools.database import add_database, chosen_database
+from ops_pipeline.contract.tokens import Label
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,10 +89,10 @@ def _replay_and_compare(arguments: argparse.Namespace, asked: date | None, last:
     }
     for rule, found in verdicts.items():
         counts = {status.value: number for status, number in days_per_status(found).items()}
-        output.say(Line(LineName.WATCHDOG_REPLAY_DAYS, rule=rule, **counts, episodes=len(episodes(found))))
+        output.write(Line(LineName.WATCHDOG_REPLAY_DAYS, rule=rule, **counts, episodes=len(episodes(found))))
     for rule, found in verdicts.items():
         for episode in episodes(found):
-            output.say(
+            output.write(
                 Line(
                     LineName.WATCHDOG_REPLAY_EPISODE,
                     rule=rule,
@@ -105,7 +105,7 @@ def _replay_and_compare(arguments: argparse.Namespace, asked: date | None, last:
     present, candidate = next(iter(verdicts.values())), list(verdicts.values())[-1]
     differences = differing(present, candidate)
     for before, after in differences:
-        output.say(
+        output.write(
             Line(
                 LineName.WATCHDOG_REPLAY_DIFFERENCE,
                 as_of=before.as_of,
@@ -119,7 +119,7 @@ def _replay_and_compare(arguments: argparse.Namespace, asked: date | None, last:
         from ops_pipeline.report.replay_page import write_replay_page
 
         write_replay_page(arguments.report, verdicts)
-    return output.decide(
+    return output.finish(
         Line(
             LineName.WATCHDOG_REPLAY,
             status=Label("ok"),

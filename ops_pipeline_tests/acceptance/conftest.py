@@ -20,7 +20,7 @@ import pytest
 
 from ops_pipeline.contract.days import each_day
 from ops_pipeline.contract.environment import Name
-from ops_pipeline.contract.words import Label
+from ops_pipeline.contract.tokens import Label
 from ops_pipeline.definitions import definitions
 from ops_pipeline.health import Verdict
 from ops_pipeline.health.metrics import Metrics

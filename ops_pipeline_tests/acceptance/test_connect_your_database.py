@@ -11,19 +11,19 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from ops_pipeline.cli import main as cli
 from ops_pipeline.contract.config import Config, Taxonomy, load_config
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Outcome
-from ops_pipeline.events.rollup import roll_up
+from ops_pipeline.contract.vocabulary import AttemptsSource, Outcome
 from ops_pipeline.health.counts import CountKey
-from ops_pipeline.health.metrics import hold_suppression_rates
+from ops_pipeline.health.metrics import compute_metrics
 from ops_pipeline.store.daily_counts import read_days
 from ops_pipeline.store.embedded import EmbeddedServer
 from ops_pipeline.store.schema import applied_revisions, metadata
-from ops_pipeline.tools import cli
 from ops_pipeline_tests.acceptance.conftest import RELATION, TABLES_FILE, VIEW_FILE, configure
 from ops_pipeline_tests.conftest import Database
+from ops_pipeline_tests.counting import count_days
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "connect-your-database.md"
 DAY = date(2026, 11, 7)
@@ -53,7 +53,7 @@ def execute(dsn: str, *statements: str) -> None:
 
 def counts(database: Database, relation: str, config: Config | None = None, day: date = DAY) -> dict[CountKey, int]:
     """Return what the pipeline counts on a day of `relation`."""
-    roll_up(database.engine, database.engine, relation, [day], config=config or Config())
+    count_days(database, [day], relation, config)
     with database.engine.connect() as connection:
         (found,) = read_days(connection, day, day)
     return {key: events for key, events in found.counts.items() if events}
@@ -388,9 +388,10 @@ def test_without_attempts_they_are_taken_as_held_and_queued(peer_app: Database) 
     day = date(2026, 11, 4)
     counts(peer_app, RELATION, day=day)
     with peer_app.engine.connect() as connection:
-        (_, second) = hold_suppression_rates(read_days(connection, day, day), day, ())
-    assert (second.attempted, second.attempted_derived, second.hold_rate) == (6, True, 0.5)
-    assert "`attempted=derived`" in PAGE.read_text(encoding="utf-8")
+        days = read_days(connection, day, day)
+    (second,) = compute_metrics(days, day, ()).second_touch
+    assert (second.attempts, second.attempts_source, second.hold_rate) == (6, AttemptsSource.DERIVED, 0.5)
+    assert "`attempts_source=derived`" in PAGE.read_text(encoding="utf-8")
 
 
 def test_the_reasons_declared_on_the_page_replace_those_of_their_outcome_and_no_others(

@@ -23,7 +23,7 @@ from psycopg import sql
 
 from ops_pipeline.contract.config import Taxonomy
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import Scope
+from ops_pipeline.contract.vocabulary import AttemptsSource, Scope
 from ops_pipeline.health import SignalName, Status
 from ops_pipeline.health.metrics import Metrics, SecondTouchSummary
 from ops_pipeline.tools.ops_daily import main
@@ -44,7 +44,7 @@ def second_touch_counters(summary: SecondTouchSummary) -> dict[str, int]:
     """Return our second touch under the application's names, without counters that are 0."""
     counters = {
         "offers_generated": summary.offered,
-        "sends_attempted": summary.attempted,
+        "sends_attempted": summary.attempts,
         "sends_queued": summary.queued,
         **{f"offers_suppressed_{reason}": count for reason, count in summary.suppressed_by.items()},
         **{f"sends_held_{reason}": count for reason, count in summary.held_by.items()},
@@ -108,7 +108,7 @@ def test_the_totals_by_reason_add_up_and_attempts_are_those_that_were_logged(thi
             assert summary.suppressed == sum(summary.suppressed_by.values())
             assert summary.held == sum(summary.held_by.values())
             assert summary.disabled == sum(summary.disabled_by.values())
-            assert not summary.attempted_derived
+            assert summary.attempts_source is AttemptsSource.LOGGED
 
 
 def test_every_reason_of_the_application_is_declared_without_any_configuration(thirty_days: ThirtyDays) -> None:
@@ -141,7 +141,7 @@ def test_the_two_days_without_any_activity_are_an_outage_and_never_too_little_da
         verdict = thirty_days.verdicts[day]
         assert (verdict.status, verdict.reason) == (Status.UNHEALTHY, Reason.TRAFFIC_STOPPED)
         (signal,) = [one for one in verdict.signals if one.reason is Reason.TRAFFIC_STOPPED]
-        assert (signal.touch, signal.name, signal.x) == (Scope.FIRST, SignalName.DELIVERED, 0)
+        assert (signal.touch, signal.name, signal.count) == (Scope.FIRST, SignalName.DELIVERED, 0)
 
 
 def test_an_identity_leak_is_the_first_reason_for_seven_days_and_no_longer(thirty_days: ThirtyDays) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import fields
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from ops_pipeline.contract.config import (
     SECTIONS,
@@ -47,7 +47,8 @@ def test_without_a_file_everything_has_its_documented_default() -> None:
     assert (thresholds.window_days, thresholds.confidence, thresholds.power) == (7, 0.999, 0.8)
     assert (thresholds.fa_per_year, thresholds.min_effect, thresholds.min_effect_week) == (0.5, 1.5, 1.3)
     assert (thresholds.min_events, thresholds.max_unusable) == (5, 0.01)
-    assert (thresholds.first, thresholds.second, thresholds.planned, thresholds.accepted) == ({}, {}, (), ())
+    assert (thresholds.planned, thresholds.accepted) == ((), ())
+    assert thresholds.limit("second", "hold_rate") == 0.35
     assert Config().windows.days == (7, 30)
     assert Config().privacy.max_segments == 50
     assert Config().taxonomy == Taxonomy()
@@ -79,9 +80,16 @@ def test_what_a_file_says_replaces_the_default_and_nothing_else() -> None:
     assert found.taxonomy.disabled == DISABLED_REASONS
 
 
-@pytest.mark.parametrize(
-    "document",
-    [
+def _refused(document: Mapping[str, Any]) -> bool:
+    try:
+        parse_config(document)
+    except ValueError as error:
+        return CANARY not in str(error)
+    return False
+
+
+def test_an_unknown_section_or_key_is_refused_and_does_not_become_a_default() -> None:
+    documents: list[dict[str, Any]] = [
         {"treshold": {}},
         {"Thresholds": {}},
         {"hold_rate": 0.35},
@@ -94,21 +102,14 @@ def test_what_a_file_says_replaces_the_default_and_nothing_else() -> None:
         {"thresholds": 0.35},
         {"thresholds": [{"hold_rate": 0.35}]},
         {"thresholds": "hold_rate"},
-    ],
-    ids=str,
-)
-def test_an_unknown_section_or_key_is_refused_and_does_not_become_a_default(document: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"^unknown (section|key)$|^a limit is a fraction"):
-        parse_config(document)
+    ]
+    assert [document for document in documents if not _refused(document)] == []
 
 
-@pytest.mark.parametrize("limit", LIMITS)
-@pytest.mark.parametrize(
-    "value", [0, 0.0, -0.0, 1, 1.0, -0.1, 1.5, 35, NAN, INF, -INF, True, False, "0.35", "", [0.35]]
-)
-def test_a_limit_that_is_no_fraction_is_refused(limit: str, value: object) -> None:
-    with pytest.raises((ValueError, TypeError)):
-        parse_config({"thresholds": {limit: value}})
+def test_a_limit_that_is_no_fraction_is_refused() -> None:
+    for value in (0, 0.0, -0.0, 1, 1.0, -0.1, 1.5, 35, NAN, INF, -INF, True, False, "0.35", "", [0.35]):
+        for limit in LIMITS:
+            assert _refused({"thresholds": {limit: value}}), (limit, value)
 
 
 @pytest.mark.parametrize(
@@ -141,8 +142,7 @@ def test_a_limit_that_is_no_fraction_is_refused(limit: str, value: object) -> No
 )
 def test_a_threshold_that_cannot_work_is_refused(key: str, values: list[object]) -> None:
     for value in values:
-        with pytest.raises((ValueError, TypeError)):
-            parse_config({"thresholds": {key: value}})
+        assert _refused({"thresholds": {key: value}}), value
 
 
 def test_each_touch_can_have_limits_of_its_own_and_a_limit_can_be_switched_off() -> None:
@@ -197,9 +197,8 @@ def test_planned_events_and_accepted_levels_are_read_from_the_file() -> None:
     assert not accepted.covers("first", "hold_rate")
 
 
-@pytest.mark.parametrize(
-    "days",
-    [
+def test_windows_that_are_unsorted_doubled_or_impossible_are_refused() -> None:
+    values: list[object] = [
         [],
         [0],
         [1, 7],
@@ -217,29 +216,26 @@ def test_planned_events_and_accepted_levels_are_read_from_the_file() -> None:
         {},
         {"a": 7},
         True,
-    ],
-    ids=str,
-)
-def test_windows_that_are_unsorted_doubled_or_impossible_are_refused(days: object) -> None:
-    with pytest.raises((ValueError, TypeError)):
-        parse_config({"windows": {"days": days}})
+    ]
+    assert [value for value in values if not _refused({"windows": {"days": value}})] == []
 
 
-def test_windows_that_are_doubled_are_refused_wherever_they_come_from() -> None:
-    with pytest.raises(ValueError, match=r"^windows are listed once each, shortest first$"):
+def test_what_cannot_work_is_refused_wherever_it_comes_from() -> None:
+    with pytest.raises(ValueError, match="days"):
         Windows(days=(7, 7))
+    with pytest.raises(ValueError, match="hold_rate"):
+        Thresholds(hold_rate=35)
 
 
-@pytest.mark.parametrize("most", [0, -1, 1001, 50.0, NAN, INF, True, "50", [50]])
-def test_an_impossible_number_of_segments_is_refused(most: object) -> None:
-    with pytest.raises((ValueError, TypeError)):
-        parse_config({"privacy": {"max_segments": most}})
+def test_an_impossible_number_of_segments_is_refused() -> None:
+    values: list[object] = [0, -1, 1001, 50.0, NAN, INF, True, "50", [50]]
+    assert [value for value in values if not _refused({"privacy": {"max_segments": value}})] == []
 
 
-@pytest.mark.parametrize("outcome", REASONS)
-@pytest.mark.parametrize(
-    "reasons",
-    [
+def test_a_declared_reason_that_is_no_label_reserved_or_doubled_is_refused_and_not_repeated() -> None:
+    values: list[object] = [
+        # A word where a list belongs is not a list of its letters.
+        "disabled",
         [f"{CANARY}@example.org"],
         ["Quiet_Hours"],
         ["quiet hours"],
@@ -258,16 +254,9 @@ def test_an_impossible_number_of_segments_is_refused(most: object) -> None:
         [["quiet_hours"]],
         5,
         True,
-    ],
-    ids=str,
-)
-def test_a_declared_reason_that_is_no_label_reserved_or_doubled_is_refused_and_not_repeated(
-    outcome: str, reasons: object
-) -> None:
-    with pytest.raises((ValueError, TypeError)) as caught:
-        parse_config({"taxonomy": {outcome: reasons}})
-    assert CANARY not in str(caught.value)
-    assert caught.value.__context__ is None
+    ]
+    for outcome in (*REASONS, "segments"):
+        assert [value for value in values if not _refused({"taxonomy": {outcome: value}})] == []
 
 
 # Numbers that a file can hold, the impossible ones included; whole numbers of any size are a case of their own.
@@ -280,8 +269,8 @@ trees = st.recursive(
 )
 
 
-def _section(cls: type) -> st.SearchStrategy[object]:
-    known = st.sampled_from([item.name for item in fields(cls)])
+def _section(cls: type[BaseModel]) -> st.SearchStrategy[object]:
+    known = st.sampled_from(list(cls.model_fields))
     likely = st.one_of(st.floats(0, 1), st.integers(0, 100), st.lists(st.integers(0, 100), max_size=3), trees)
     return st.one_of(st.dictionaries(known, likely, max_size=4), trees)
 
@@ -354,11 +343,52 @@ def test_a_broken_file_is_an_invalid_configuration_and_nothing_of_it_is_said(tmp
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
+def _said_of(tmp_path: Path, content: str) -> tuple[int | None, str | None, str]:
+    path = tmp_path / "ops.toml"
+    path.write_text(content)
+    with pytest.raises(OpsError) as caught:
+        load_config(path)
+    assert CANARY not in str(caught.value.fields)
+    return caught.value.fields["line"], caught.value.fields["key"], caught.value.fields["expected"]  # type: ignore[return-value]
+
+
+def test_a_mistake_is_said_by_line_key_and_what_was_expected(tmp_path: Path) -> None:
+    planned = "[[thresholds.planned]]\nfirst = 2026-01-02\nlast = "
+    for content, said in {
+        "[thresholds]\n\nhold_rate = 35\n": (3, "thresholds.hold_rate", "fraction_or_off"),
+        "[thresholds.second]\nhold_rate = 35\n": (2, "thresholds.second.hold_rate", "fraction_or_off"),
+        "thresholds.first.hold_rate = 35\n": (1, "thresholds.first.hold_rate", "fraction_or_off"),
+        f"[thresholds]\n{CANARY} = 1\n": (2, "thresholds", "known_key"),
+        f"[thresholds.first]\n{CANARY} = 1\n": (2, "thresholds.first", "known_key"),
+        f"# nothing\n[{CANARY}]\na = 1\n": (2, None, "known_section"),
+        "[taxonomy]\nheld = 'disabled'\n": (2, "taxonomy.held", "list_of_labels"),
+        "[taxonomy]\nsegments = [\n'email',\n'Email',\n]\n": (2, "taxonomy.segments", "list_of_labels"),
+        "[windows]\ndays = [30, 7]": (2, "windows.days", "ascending_days"),
+        f"{planned}2026-01-02\n{planned}2026-01-01\n": (6, "thresholds.planned.last", "last_not_before_first"),
+        "[[thresholds.planned]]\nfirst = 2026-01-02\n": (1, "thresholds.planned.last", "required_key"),
+        "[retention]\ncounts_days = 300\nevents_days = 400": (2, "retention.counts_days", "at_least_events_days"),
+        "[schedule]\ndays = 2\n": (1, "schedule.late_days", "at_most_days"),
+        "thresholds = 3": (1, "thresholds", "table"),
+        "[thresholds]\nplanned = 3": (2, "thresholds.planned", "list"),
+        # Of several, the first.
+        "[privacy]\nmin_cell = 0\nmax_segments = 0\n": (2, "privacy.min_cell", "whole_number_in_range"),
+        f"[thresholds]\n[thresholds]\n# {CANARY}": (2, None, "toml"),
+        f"[thresholds]\nhold_rate = '{CANARY}\n": (2, None, "toml"),
+        "\nhold_rate = [": (2, None, "toml"),
+    }.items():
+        assert _said_of(tmp_path, content) == said, content
+
+
+def test_a_file_that_is_nested_without_end_is_an_invalid_one(tmp_path: Path) -> None:
+    assert _said_of(tmp_path, "x = " + "[" * 100_000) == (None, None, "toml")
+
+
 def test_a_file_that_is_not_there_or_is_a_folder_is_an_invalid_configuration(tmp_path: Path) -> None:
     for path in (tmp_path / "missing.toml", tmp_path, tmp_path / "missing" / "ops.toml", tmp_path / ("x" * 5000)):
         with pytest.raises(OpsError) as caught:
             load_config(path)
         assert caught.value.reason is Reason.INVALID_CONFIG
+        assert caught.value.fields["expected"] == "file"
         assert caught.value.__context__ is None
 
 
@@ -370,9 +400,8 @@ def test_a_file_is_read_whatever_its_line_ends_and_an_empty_one_is_all_defaults(
     assert load_config(path) == Config()
 
 
-@pytest.mark.parametrize(
-    "runbook",
-    [
+def test_a_runbook_that_is_no_plain_address_is_refused() -> None:
+    values: list[object] = [
         "docs/operator_runbook.md",
         "ftp://example.org/runbook",
         "https://",
@@ -382,11 +411,8 @@ def test_a_file_is_read_whatever_its_line_ends_and_an_empty_one_is_all_defaults(
         "https://example.org/run book",
         "https://example.org/\nrunbook",
         7,
-    ],
-)
-def test_a_runbook_that_is_no_plain_address_is_refused(runbook: object) -> None:
-    with pytest.raises(ValueError, match="runbook"):
-        parse_config({"links": {"runbook": runbook}})
+    ]
+    assert [value for value in values if not _refused({"links": {"runbook": value}})] == []
 
 
 def test_each_reason_has_its_place_in_the_runbook_where_one_is_named() -> None:

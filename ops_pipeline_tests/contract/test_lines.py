@@ -19,10 +19,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops_pipeline.contract.environment import Name
-from ops_pipeline.contract.lines import ExitCode, Format, Line, LineName, Measure, NagiosState, Output, Said, Snapshot
+from ops_pipeline.contract.lines import (
+    ExitCode,
+    Format,
+    Line,
+    LineName,
+    Measure,
+    NagiosState,
+    Output,
+    ParsedLine,
+    Snapshot,
+)
 from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.tokens import Label, RevisionId, SqlState, Token, VersionNumber
 from ops_pipeline.contract.vocabulary import Outcome, Scope, SignalName, Status, Touch
-from ops_pipeline.contract.words import Label, RevisionId, SqlState, VersionNumber, Word
 
 OUTSIDE_TEXT = (
     "postgresql://ops:s3cr3t@db.example:5432/ops",
@@ -125,7 +135,10 @@ def test_no_text_gets_into_a_line_as_a_value(text: str) -> None:
     ):
         with pytest.raises(TypeError) as caught:
             Line(LineName.OPS_DAILY, reason=disguise)
-        assert str(caught.value) in {"a line cannot carry this type", "a group in a line maps labels to counts"}
+        assert str(caught.value) in {
+            "a line cannot carry this type",
+            "a group in a line maps labels to counts",
+        }
 
 
 @given(texts)
@@ -152,8 +165,8 @@ def test_no_text_gets_into_a_line_as_its_name(text: str) -> None:
 @given(st.sampled_from(LineName), fields)
 def test_a_line_that_was_said_reads_as_it_was(name: LineName, given_fields: dict[str, object]) -> None:
     line = Line(name, **given_fields)
-    assert str(Said(str(line))) == str(line)
-    assert Said(str(line)).name is name
+    assert str(ParsedLine(str(line))) == str(line)
+    assert ParsedLine(str(line)).name is name
 
 
 @given(texts)
@@ -165,13 +178,13 @@ def test_no_text_reads_as_a_line_that_was_said(text: str) -> None:
         f"{text} status=ok",
         f"ops_daily {text}",
     ):
-        line = Said.maybe(disguise)
+        line = ParsedLine.or_none(disguise)
         assert line is None or GRAMMAR.fullmatch(disguise)
 
 
 @pytest.mark.parametrize("text", [text for text in OUTSIDE_TEXT if "=" not in text or " " not in text])
 def test_what_must_never_get_out_reads_as_no_line(text: str) -> None:
-    assert Said.maybe(f"ops_daily status=fail reason={text}") is None
+    assert ParsedLine.or_none(f"ops_daily status=fail reason={text}") is None
 
 
 @given(texts)
@@ -310,8 +323,8 @@ def test_an_absent_rate_reads_none_and_in_json_null_and_never_0() -> None:
 
 
 def test_a_line_is_written_with_its_end_and_nothing_else(capfd: pytest.CaptureFixture[str]) -> None:
-    Output().say(Line(LineName.DB_VERIFY, status=Label("ok")))
-    Output(Format.JSON).say(Line(LineName.DB_VERIFY, status=Label("ok")))
+    Output().write(Line(LineName.DB_VERIFY, status=Label("ok")))
+    Output(Format.JSON).write(Line(LineName.DB_VERIFY, status=Label("ok")))
     assert capfd.readouterr() == ('db_verify status=ok\n{"line":"db_verify","status":"ok"}\n', "")
 
 
@@ -322,7 +335,7 @@ def test_a_reader_that_has_gone_away_ends_the_output_and_not_the_program() -> No
         "reader, writer = os.pipe()\n"
         "os.dup2(writer, 1); os.close(writer); os.close(reader)\n"
         "for _ in range(3):\n"
-        "    Output().say(Line(LineName.OPS_DAILY))\n"
+        "    Output().write(Line(LineName.OPS_DAILY))\n"
         "sys.exit(7)\n"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
@@ -342,18 +355,18 @@ def test_quiet_says_nothing_of_a_success_and_of_a_failure_what_decided(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     output = Output(is_quiet=True)
-    output.say(STEP)
-    assert output.decide(OK) == 0
+    output.write(STEP)
+    assert output.finish(OK) == 0
     assert capfd.readouterr() == ("", "")
-    output.say(STEP)
-    assert output.decide(FAIL, ExitCode.FAILED) == 1
+    output.write(STEP)
+    assert output.finish(FAIL, ExitCode.FAILED) == 1
     assert capfd.readouterr() == ("db_verify status=fail reason=drift\n", "")
 
 
 def test_otherwise_every_line_is_said_in_its_order(capfd: pytest.CaptureFixture[str]) -> None:
     output = Output()
-    output.say(STEP)
-    assert output.decide(FAIL, ExitCode.NOT_HEALTHY) == 2
+    output.write(STEP)
+    assert output.finish(FAIL, ExitCode.NOT_HEALTHY) == 2
     assert capfd.readouterr().out == "ops_daily mode=strict\ndb_verify status=fail reason=drift\n"
 
 
@@ -375,14 +388,14 @@ def test_a_monitoring_system_gets_its_own_codes_and_one_line(
     capfd: pytest.CaptureFixture[str], fields: dict[str, object], state: NagiosState
 ) -> None:
     output = Output(Format.NAGIOS, is_quiet=True, failure=NagiosState.CRITICAL)
-    output.say(STEP)
+    output.write(STEP)
     line = Line(LineName.DB_VERIFY, **fields)
-    assert output.decide(line, ExitCode.FAILED) == state
+    assert output.finish(line, ExitCode.FAILED) == state
     assert capfd.readouterr().out == f"DB_VERIFY {state.name} - {str(line).removeprefix('db_verify ')}\n"
 
 
 def test_what_a_failure_means_to_a_monitoring_system_depends_on_the_tool(capfd: pytest.CaptureFixture[str]) -> None:
-    assert Output(Format.NAGIOS).decide(FAIL, ExitCode.FAILED) == NagiosState.UNKNOWN
+    assert Output(Format.NAGIOS).finish(FAIL, ExitCode.FAILED) == NagiosState.UNKNOWN
     assert capfd.readouterr().out.startswith("DB_VERIFY UNKNOWN - ")
 
 
@@ -406,7 +419,7 @@ def test_a_figure_reads_as_the_plugin_guidelines_say(measure: Measure, text: str
 
 
 def test_figures_stand_behind_a_bar(capfd: pytest.CaptureFixture[str]) -> None:
-    Output(Format.NAGIOS).decide(OK, measures=[Measure(Label("a"), 1), Measure(Label("b"), 2)])
+    Output(Format.NAGIOS).finish(OK, measures=[Measure(Label("a"), 1), Measure(Label("b"), 2)])
     assert capfd.readouterr().out == "DB_VERIFY OK - status=ok warnings=none | a=1;;;0; b=2;;;0;\n"
 
 
@@ -444,23 +457,23 @@ def test_each_form_says_what_it_should_and_ends_with_its_own_exit_code(
     }
     for form, (code, lines) in expected.items():
         output = Output(form, is_quiet=is_quiet, failure=NagiosState.CRITICAL)
-        output.say(STEP)
-        assert output.decide(line, exit_code, [FIGURE]) == code
+        output.write(STEP)
+        assert output.finish(line, exit_code, [FIGURE]) == code
         # If quiet: of a success nothing, of anything else what decided it.
         said = lines[1:] * bool(exit_code) if is_quiet else lines
         assert capfd.readouterr() == ("".join(f"{one}\n" for one in said), "")
     # A monitoring system is always told, and told one thing.
     output = Output(Format.NAGIOS, is_quiet=is_quiet, failure=NagiosState.CRITICAL)
-    output.say(STEP)
-    assert output.decide(line, exit_code, [FIGURE]) == state
+    output.write(STEP)
+    assert output.finish(line, exit_code, [FIGURE]) == state
     name, _, fields_of_line = str(line).partition(" ")
     assert capfd.readouterr() == (f"{name.upper()} {state.name} - {fields_of_line} | delivered_7d=3;;;0;\n", "")
 
 
 def test_a_command_line_that_is_wrong_tells_nothing_of_what_is_watched(capfd: pytest.CaptureFixture[str]) -> None:
     for failure in NagiosState:
-        assert Output(Format.NAGIOS, failure=failure).decide(USAGE, ExitCode.FAILED) == NagiosState.UNKNOWN
-        assert Output(Format.NAGIOS, failure=failure).decide(FAIL, ExitCode.FAILED) == failure
+        assert Output(Format.NAGIOS, failure=failure).finish(USAGE, ExitCode.FAILED) == NagiosState.UNKNOWN
+        assert Output(Format.NAGIOS, failure=failure).finish(FAIL, ExitCode.FAILED) == failure
     assert [line.split(" ")[1] for line in capfd.readouterr().out.splitlines()][1::2] == [
         "OK",
         "WARNING",
@@ -519,7 +532,7 @@ def test_every_figure_is_perfdata_and_its_range_alerts_on_the_side_that_is_meant
 def test_behind_the_bar_there_are_figures_only_and_one_bar_at_most(found: list[Measure]) -> None:
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        assert Output(Format.NAGIOS).decide(HEALTHY, measures=found) == NagiosState.OK
+        assert Output(Format.NAGIOS).finish(HEALTHY, measures=found) == NagiosState.OK
     (line,) = out.getvalue().splitlines()
     said, *bar = line.split(" | ")
     assert said == "OPS_DAILY_WATCHDOG OK - status=healthy reason=within_limits"
@@ -528,15 +541,15 @@ def test_behind_the_bar_there_are_figures_only_and_one_bar_at_most(found: list[M
 
 
 def test_figures_are_for_monitoring_systems_alone(capfd: pytest.CaptureFixture[str]) -> None:
-    Output().decide(OK, measures=[FIGURE])
-    Output(Format.JSON).decide(OK, measures=[FIGURE])
+    Output().finish(OK, measures=[FIGURE])
+    Output(Format.JSON).finish(OK, measures=[FIGURE])
     assert capfd.readouterr().out == f"{OK}\n{OK.as_json()}\n"
 
 
 @pytest.mark.parametrize("kind", [Label, SqlState, RevisionId, VersionNumber])
 @given(text=texts)
-def test_a_word_of_a_fixed_shape_has_no_room_for_text_and_does_not_repeat_it(kind: type[Word], text: str) -> None:
-    word = kind.maybe(text)
+def test_a_word_of_a_fixed_shape_has_no_room_for_text_and_does_not_repeat_it(kind: type[Token], text: str) -> None:
+    word = kind.or_none(text)
     assert word == text or word is None
     if word is None:
         with pytest.raises(ValueError, match=r"^not a word of this kind$"):
@@ -546,6 +559,6 @@ def test_a_word_of_a_fixed_shape_has_no_room_for_text_and_does_not_repeat_it(kin
 
 
 @pytest.mark.parametrize("word", [Label("a"), SqlState("42P01"), RevisionId("0004"), VersionNumber("18.0rc1")])
-def test_a_word_that_ends_with_a_line_break_is_none(word: Word) -> None:
-    assert type(word).maybe(f"{word}\n") is None
-    assert type(word).maybe(None) is None
+def test_a_word_that_ends_with_a_line_break_is_none(word: Token) -> None:
+    assert type(word).or_none(f"{word}\n") is None
+    assert type(word).or_none(None) is None

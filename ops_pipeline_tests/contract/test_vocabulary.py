@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ops_pipeline.contract.config import Taxonomy
 from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.tokens import is_label
 from ops_pipeline.contract.vocabulary import Outcome, Reserved, Touch
-from ops_pipeline.contract.words import is_label
 
 
 def test_touches_and_outcomes_are_those_of_the_event_contract_in_the_order_of_the_funnel() -> None:
@@ -76,11 +76,11 @@ def test_a_label_is_what_the_documented_pattern_says_to_the_last_character(text:
     assert is_label(text) is documented
 
 
-@pytest.mark.parametrize("outcome", ["held", "suppressed", "disabled", "failed"])
-@pytest.mark.parametrize("reason", ["Quiet Hours", "", "a" * 41, *Reserved])
-def test_a_reason_that_is_no_label_or_reserved_cannot_be_declared(outcome: str, reason: str) -> None:
-    with pytest.raises(ValueError, match=r"^a declared reason is no label, or is reserved$"):
-        Taxonomy(**{outcome: ("rate_limited", reason)})
+def test_a_reason_that_is_no_label_or_reserved_cannot_be_declared() -> None:
+    for outcome in ("held", "suppressed", "disabled", "failed"):
+        for reason in ("Quiet Hours", "", "a" * 41, *Reserved):
+            with pytest.raises(ValueError, match=outcome):
+                Taxonomy(**{outcome: ("rate_limited", reason)})
 
 
 def test_every_reason_code_is_a_label_with_a_meaning_and_a_next_step_of_one_line() -> None:

@@ -10,22 +10,21 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import psycopg
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from ops_pipeline.cli import main as cli
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.events.intake import FORMATS, Imported, Rules, TooManyRejectedError, import_file
-from ops_pipeline.tools import cli
 from ops_pipeline_tests.conftest import Database
 
 FIRST_DAY = date(2026, 1, 1)
@@ -81,11 +80,20 @@ def _as_jsonl(path: Path) -> None:
 
 
 def _as_parquet(path: Path) -> None:
-    columns = {name: pa.array([event.get(name) for event in EVENTS]) for name in HEADER.split(",")}
-    columns["occurred_at"] = pa.array(
-        [datetime.fromisoformat(event["occurred_at"]) for event in EVENTS], pa.timestamp("us", "UTC")
-    )
-    pq.write_table(pa.table(columns), path)
+    columns = HEADER.split(",")
+    rows = [tuple(event.get(column) for column in columns) for event in EVENTS]
+    _write_parquet(path, ", ".join(f"{column} VARCHAR" for column in columns), rows, "occurred_at::TIMESTAMPTZ")
+
+
+def _write_parquet(path: Path, columns: str, rows: Sequence[tuple[str | None, ...]], occurred_at: str) -> None:
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"CREATE TABLE events ({columns})")
+        marks = ", ".join("?" * len(rows[0]))
+        connection.executemany(f"INSERT INTO events VALUES ({marks})", rows)  # noqa: S608
+        connection.execute(
+            f"COPY (SELECT * REPLACE ({occurred_at} AS occurred_at) FROM events) TO '{path}' (FORMAT parquet)"  # noqa: S608
+        )
 
 
 WRITERS = {".csv": _as_csv, ".jsonl": _as_jsonl, ".ndjson": _as_jsonl, ".parquet": _as_parquet}
@@ -209,8 +217,8 @@ def test_times_without_an_offset_are_taken_as_utc_where_one_says_so(database: Da
 
 def test_parquet_times_without_a_zone_are_refused_too(database: Database, tmp_path: Path) -> None:
     path = tmp_path / "events.parquet"
-    naive = pa.array([datetime(2026, 11, 7, 12)], pa.timestamp("us"))  # noqa: DTZ001 - that is the case
-    pq.write_table(pa.table({"occurred_at": naive, "touch": ["first"], "outcome": ["delivered"]}), path)
+    columns = "occurred_at VARCHAR, touch VARCHAR, outcome VARCHAR"
+    _write_parquet(path, columns, [("2026-11-07 12:00:00", "first", "delivered")], "occurred_at::TIMESTAMP")
     assert _rejected(database, path) == {Reason.MISSING_TIME_ZONE: 1}
 
 

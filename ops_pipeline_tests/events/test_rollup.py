@@ -13,9 +13,11 @@ from sqlalchemy import Connection, text
 from ops_pipeline.contract.config import Config, Privacy, Taxonomy
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.events.rollup import RolledUp, roll_up, roll_up_day
-from ops_pipeline.store.daily_counts import read_days
+from ops_pipeline.events.rollup import RolledUp, roll_up, uncounted_days
+from ops_pipeline.store.daily_counts import lock_days, read_days
+from ops_pipeline.store.engine import writing
 from ops_pipeline_tests.conftest import Database
+from ops_pipeline_tests.counting import count_days
 
 DAY = date(2026, 11, 7)
 FIRST = date(2026, 10, 1)
@@ -36,7 +38,10 @@ def _insert(connection: Connection, relation: str, *rows: tuple[str | None, ...]
 
 
 def _roll_up(database: Database, relation: str = EVENTS, day: date = DAY, config: Config | None = None) -> RolledUp:
-    return roll_up_day(database.engine, database.engine, relation, day, first_day=FIRST, config=config or Config())
+    with writing(database.engine) as connection:
+        lock_days(connection)
+        days = uncounted_days(connection, [day], first_day=FIRST)
+        return roll_up(connection, database.engine, relation, days, config=config or Config())
 
 
 def _counts(database: Database, day: date = DAY) -> dict[tuple[str, str, str | None], int]:
@@ -261,7 +266,7 @@ def test_a_day_done_twice_at_once_is_counted_once(database: Database) -> None:
     def run() -> None:
         barrier.wait()
         try:
-            roll_up(database.engine, database.engine, EVENTS, [DAY], config=Config())
+            count_days(database, [DAY])
         except Exception as error:  # noqa: BLE001 - any failure fails the test
             failures.append(error)
 

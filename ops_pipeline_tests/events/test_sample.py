@@ -11,8 +11,8 @@ import pytest
 
 from ops_pipeline.contract.days import each_day
 from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.tokens import is_label
 from ops_pipeline.contract.vocabulary import IDENTITY_LEAK
-from ops_pipeline.contract.words import is_label
 from ops_pipeline.events.sample import COLUMNS, Sample, write_sample
 from ops_pipeline.health import DayCounts, Status, Verdict, evaluate, evaluate_range
 

@@ -20,10 +20,10 @@ NOBODY_KNOWS = (Status.INSUFFICIENT_DATA, Reason.LOW_VOLUME)
 HELD = (Status.UNHEALTHY, Reason.HOLD_RATE_HIGH)
 LEAK = (Status.UNHEALTHY, Reason.IDENTITY_LEAK)
 
-Said = tuple[Status, Reason]
+ParsedLine = tuple[Status, Reason]
 
 
-def _verdicts(days: list[Said]) -> list[Verdict]:
+def _verdicts(days: list[ParsedLine]) -> list[Verdict]:
     dated = [(DAY + timedelta(days=number), *said) for number, said in enumerate(days)]
     return [
         Verdict(as_of=day, status=status, reason=reason, signals=(), since=phase.since, change=phase.change)
@@ -31,7 +31,7 @@ def _verdicts(days: list[Said]) -> list[Verdict]:
     ]
 
 
-def _told(days: list[Said], *, seen: set[int] | None = None) -> list[str]:
+def _told(days: list[ParsedLine], *, seen: set[int] | None = None) -> list[str]:
     """What is told while only the days `seen` (all, unless given) are looked at, as a daemon that is down would."""
     told: Alert | None = None
     found = []
@@ -77,7 +77,7 @@ said = st.sampled_from([HEALTHY, NOBODY_KNOWS, *((Status.UNHEALTHY, reason) for 
 
 
 @given(st.lists(said, max_size=30))
-def test_every_recovery_was_an_episode_and_nothing_is_told_twice_in_a_row(days: list[Said]) -> None:
+def test_every_recovery_was_an_episode_and_nothing_is_told_twice_in_a_row(days: list[ParsedLine]) -> None:
     told = [one.split()[1] for one in _told(days)]
     is_open = False
     for kind in told:

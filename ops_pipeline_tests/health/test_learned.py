@@ -121,6 +121,53 @@ def test_a_step_with_more_events_than_the_one_before_it_is_a_broken_funnel() -> 
     assert verdict.unhealthy_reasons == (Reason.FUNNEL_BROKEN,)
 
 
+def _without(counts: Counts, *outcomes: str) -> Counts:
+    return {key: events for key, events in counts.items() if key[1] not in outcomes}
+
+
+def _funnel(verdict: Verdict) -> tuple[Status, Reason]:
+    found = _signal(verdict, SignalName.FUNNEL, "both")
+    return found.status, found.reason
+
+
+CHANGED = (Status.HEALTHY, Reason.LOGGING_CHANGED)
+IN_ORDER = (Status.HEALTHY, Reason.NONE_SEEN)
+
+
+@pytest.mark.parametrize("outcome", ["attempted", "queued"])
+def test_a_source_that_begins_or_stops_to_log_a_step_is_a_note_for_a_week_and_never_unhealthy(outcome: str) -> None:
+    for begins in (True, False):
+        found = []
+        for ago_changed in (0, 6, 7, 60):
+
+            def day(ago: int, ago_changed: int = ago_changed, begins: bool = begins) -> Counts:
+                is_logged = (ago <= ago_changed) is begins
+                return _counts() if is_logged else _without(_counts(), outcome)
+
+            verdict = evaluate(_stream(day), DAY)
+            assert verdict.status is Status.HEALTHY, (begins, ago_changed, verdict.unhealthy_reasons)
+            found.append(_funnel(verdict))
+        assert found == [CHANGED, CHANGED, IN_ORDER, IN_ORDER]
+
+
+def test_a_step_that_is_logged_from_the_middle_of_a_day_on_contradicts_nothing() -> None:
+    def day(ago: int) -> Counts:
+        if ago > 3:
+            return _without(_counts(), "attempted")
+        return {**_counts(), ("first", "attempted", None): 400} if ago == 3 else _counts()
+
+    assert _funnel(evaluate(_stream(day), DAY)) == CHANGED
+
+
+def test_a_planned_day_contradicts_nothing() -> None:
+    def day(ago: int) -> Counts:
+        return {**_counts(), ("first", "delivered", None): 5000} if ago == 2 else _counts()
+
+    planned = Planned(first=DAY - timedelta(days=2), last=DAY - timedelta(days=2))
+    assert _funnel(evaluate(_stream(day), DAY)) == (Status.UNHEALTHY, Reason.FUNNEL_BROKEN)
+    assert _funnel(evaluate(_stream(day), DAY, Thresholds(planned=(planned,)))) == IN_ORDER
+
+
 def test_attempts_that_lead_nowhere_are_a_broken_funnel() -> None:
     lost = {("first", "attempted", None): 1000}
     verdict = evaluate(

@@ -16,21 +16,16 @@ from ops_pipeline.contract.vocabulary import (
     FAILED_REASONS,
     HELD_REASONS,
     SUPPRESSED_REASONS,
+    AttemptsSource,
     Outcome,
     Reserved,
     Scope,
+    SignalName,
     Touch,
 )
+from ops_pipeline.health import evaluate
 from ops_pipeline.health.counts import DayCounts, WindowCounts
-from ops_pipeline.health.metrics import (
-    DeliveredTotal,
-    HoldSuppressionRate,
-    SecondTouchSummary,
-    attempted,
-    delivered_totals,
-    hold_suppression_rates,
-    second_touch_summaries,
-)
+from ops_pipeline.health.metrics import DeliveredTotal, RateFigure, SecondTouchSummary, compute_metrics
 
 DAY = date(2026, 11, 7)
 WINDOWS = (7, 30)
@@ -59,15 +54,22 @@ def _day(offset: int, counts: Counts) -> DayCounts:
 
 
 def _totals(days: Sequence[DayCounts]) -> dict[tuple[int, str], DeliveredTotal]:
-    return {(total.window_days, total.touch): total for total in delivered_totals(days, DAY, WINDOWS)}
+    return {(total.window_days, total.touch): total for total in compute_metrics(days, DAY, WINDOWS).totals}
 
 
-def _rates(days: Sequence[DayCounts]) -> dict[tuple[int, str], HoldSuppressionRate]:
-    return {(rate.window_days, rate.touch): rate for rate in hold_suppression_rates(days, DAY, WINDOWS)}
+def _rates(days: Sequence[DayCounts]) -> dict[tuple[int, str], dict[str, RateFigure]]:
+    found: dict[tuple[int, str], dict[str, RateFigure]] = {}
+    for rate in compute_metrics(days, DAY, WINDOWS).rates:
+        found.setdefault((rate.window_days, rate.touch), {})[rate.name] = rate
+    return found
+
+
+def _figures(rates: dict[str, RateFigure], name: str) -> tuple[int, int, float | None]:
+    return rates[name].count, rates[name].total, rates[name].value
 
 
 def _summaries(days: Sequence[DayCounts]) -> dict[int, SecondTouchSummary]:
-    return {summary.window_days: summary for summary in second_touch_summaries(days, DAY, WINDOWS)}
+    return {summary.window_days: summary for summary in compute_metrics(days, DAY, WINDOWS).second_touch}
 
 
 BY_HAND = [
@@ -131,12 +133,14 @@ def test_deliveries_and_reactions_are_summed_per_touch_and_over_both_by_hand() -
 
 def test_hold_suppression_and_failure_rates_are_those_of_the_definitions_by_hand() -> None:
     first, second = _rates(BY_HAND)[7, "first"], _rates(BY_HAND)[7, "second"]
-    assert (first.held, first.attempted, first.attempted_derived, first.hold_rate) == (20, 80, False, 0.25)
-    assert (first.suppressed, first.offered, first.suppression_rate) == (10, 90, 0.1)
-    assert (first.failed, first.delivered, first.failure_rate) == (3, 100, 3 / 103)
-    assert (second.held, second.attempted, second.attempted_derived, second.hold_rate) == (6, 12, True, 0.5)
-    assert (second.suppressed, second.offered, second.suppression_rate) == (4, 12, 0.25)
-    assert (second.failed, second.delivered, second.failure_rate) == (1, 5, 1 / 6)
+    assert _figures(first, "hold_rate") == (20, 80, 0.25)
+    assert first["hold_rate"].attempts_source == "logged"
+    assert _figures(first, "suppression_rate") == (10, 100, 0.1)
+    assert _figures(first, "failure_rate") == (3, 103, 3 / 103)
+    assert _figures(second, "hold_rate") == (6, 12, 0.5)
+    assert second["hold_rate"].attempts_source == "derived"
+    assert _figures(second, "suppression_rate") == (4, 16, 0.25)
+    assert _figures(second, "failure_rate") == (1, 6, 1 / 6)
 
 
 def test_the_second_touch_summary_has_the_whole_funnel_with_every_reason_by_hand() -> None:
@@ -145,8 +149,8 @@ def test_the_second_touch_summary_has_the_whole_funnel_with_every_reason_by_hand
         offered=12,
         suppressed=4,
         suppressed_by={"crisis_blocked": 3, "rate_limited": 1},
-        attempted=12,
-        attempted_derived=True,
+        attempts=12,
+        attempts_source=AttemptsSource.DERIVED,
         queued=6,
         held=6,
         held_by={"crisis_window": 4, "rate_limited": 2},
@@ -176,8 +180,8 @@ def test_a_rate_without_a_denominator_is_absent_and_never_0() -> None:
         [_day(0, {("first", "acknowledged", "positive"): 3, ("second", "disabled", "negative_ack"): 1})],
     ):
         assert {total.positive_rate for total in _totals(days).values()} == {None}
-        for rate in _rates(days).values():
-            assert (rate.hold_rate, rate.suppression_rate, rate.failure_rate) == (None, None, None)
+        for rates in _rates(days).values():
+            assert {rate.value for rate in rates.values()} == {None}
         for summary in _summaries(days).values():
             assert (summary.hold_rate, summary.suppression_rate) == (None, None)
 
@@ -188,30 +192,58 @@ def test_a_rate_with_a_denominator_and_nothing_bad_is_0_and_not_absent() -> None
         ("first", "attempted", None): 1,
         ("first", "delivered", None): 1,
     }
-    rate = _rates([_day(0, nothing_bad)])[1, "first"]
-    assert (rate.hold_rate, rate.suppression_rate, rate.failure_rate) == (0.0, 0.0, 0.0)
+    rates = _rates([_day(0, nothing_bad)])[1, "first"]
+    assert [rates[name].value for name in ("hold_rate", "suppression_rate", "failure_rate")] == [0.0, 0.0, 0.0]
     assert _totals([_day(0, nothing_bad)])[1, "first"].positive_rate == 0.0
 
 
-@pytest.mark.parametrize(
-    ("counts", "expected"),
-    [
-        ({}, (0, False)),
-        ({("first", "attempted", None): 5}, (5, False)),
-        ({("first", "held", "disabled"): 2, ("first", "queued", None): 3}, (5, True)),
-        ({("first", "held", "disabled"): 19}, (19, True)),
-        (
-            {("first", "attempted", None): 9, ("first", "held", "disabled"): 2, ("first", "queued", None): 3},
-            (9, False),
-        ),
-        # The other touch's attempts are not this one's.
-        ({("second", "attempted", None): 9, ("first", "held", "disabled"): 2}, (2, True)),
-    ],
-)
-def test_a_touch_that_logs_no_attempts_has_those_it_held_and_queued(
-    counts: Counts, expected: tuple[int, bool]
-) -> None:
-    assert attempted(WindowCounts([_day(0, counts)], DAY, 7), Touch.FIRST) == expected
+def _attempts(counts: Counts) -> tuple[int, AttemptsSource]:
+    return _day(0, counts).attempts(Touch.FIRST)
+
+
+def test_attempts_are_what_the_source_logs_and_where_it_logs_none_what_it_held_and_queued() -> None:
+    held_and_queued: Counts = {("first", "held", "disabled"): 2, ("first", "queued", None): 3}
+    assert _attempts({}) == (0, AttemptsSource.LOGGED)
+    assert _attempts({("first", "attempted", None): 5}) == (5, AttemptsSource.LOGGED)
+    assert _attempts(held_and_queued) == (5, AttemptsSource.DERIVED)
+    # Some have no outcome yet.
+    assert _attempts({("first", "attempted", None): 9, **held_and_queued}) == (9, AttemptsSource.LOGGED)
+    # A few were attempted the day before.
+    assert _attempts({("first", "attempted", None): 4, **held_and_queued}) == (4, AttemptsSource.LOGGED)
+    # The other touch's attempts are not this one's.
+    assert _attempts({("second", "attempted", None): 9, **held_and_queued}) == (5, AttemptsSource.DERIVED)
+
+
+def test_attempts_that_were_logged_for_a_part_of_the_day_only_are_not_those_of_the_day() -> None:
+    decided: Counts = {("first", "held", "disabled"): 10, ("first", "queued", None): 90}
+    assert _attempts({("first", "attempted", None): 12, **decided}) == (100, AttemptsSource.DERIVED)
+
+
+LOGS_NO_ATTEMPTS: Counts = {("first", "held", "disabled"): 10, ("first", "queued", None): 100}
+LOGS_BOTH: Counts = {("first", "attempted", None): 110, **LOGS_NO_ATTEMPTS}
+
+
+def test_a_source_that_begins_to_log_attempts_keeps_its_hold_rate_in_every_window() -> None:
+    days = [_day(0, LOGS_BOTH), *(_day(offset, LOGS_NO_ATTEMPTS) for offset in range(1, 30))]
+    rates = _rates(days)
+    # 10 of 110 a day, for 1, 7 and 30 days.
+    assert _figures(rates[1, "first"], "hold_rate") == (10, 110, 10 / 110)
+    assert _figures(rates[7, "first"], "hold_rate") == (70, 770, 70 / 770)
+    assert _figures(rates[30, "first"], "hold_rate") == (300, 3300, 300 / 3300)
+    assert [rates[window, "first"]["hold_rate"].attempts_source for window in (1, 7, 30)] == [
+        "logged",
+        "mixed",
+        "mixed",
+    ]
+
+
+def test_tables_lines_and_verdict_agree_on_the_hold_rate_whatever_the_source_logs() -> None:
+    days = [_day(0, LOGS_BOTH), *(_day(offset, LOGS_NO_ATTEMPTS) for offset in range(1, 90))]
+    (signal,) = (
+        one for one in evaluate(days, DAY).signals if (one.touch, one.name) == (Touch.FIRST, SignalName.HOLD_RATE)
+    )
+    assert (signal.count, signal.total, signal.rate) == _figures(_rates(days)[7, "first"], "hold_rate")
+    assert (signal.count, signal.total) == (70, 770)
 
 
 def test_reactions_can_outnumber_deliveries_and_the_rate_says_so() -> None:
@@ -232,7 +264,7 @@ def test_a_reason_that_nobody_declared_is_counted_like_any_other() -> None:
         )
     ]
     summary = _summaries(days)[7]
-    assert (summary.held, summary.attempted) == (10, 10)
+    assert (summary.held, summary.attempts) == (10, 10)
     assert summary.held_by == {"undeclared": 3, "invalid_label": 2, "brand_new": 1}
 
 
@@ -293,9 +325,7 @@ def test_neither_the_order_of_days_nor_a_day_without_events_makes_a_difference(
     empty = [_day(offset, {}) for offset in range(34) if _day(offset, {}).day not in {day.day for day in days}]
     shuffled = [*days, *empty]
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    for compute in (delivered_totals, hold_suppression_rates):
-        assert compute(shuffled, DAY, WINDOWS) == compute(days, DAY, WINDOWS)
-    assert second_touch_summaries(shuffled, DAY, WINDOWS) == second_touch_summaries(days, DAY, WINDOWS)
+    assert compute_metrics(shuffled, DAY, WINDOWS) == compute_metrics(days, DAY, WINDOWS)
 
 
 @given(days_of_counts)
@@ -316,15 +346,17 @@ def test_every_figure_is_what_counting_single_events_gives(days: list[DayCounts]
     for (window_days, scope), total in _totals(days).items():
         assert total.delivered == n(window_days, scope, "delivered")
         assert total.positive == n(window_days, scope, "acknowledged", "positive")
-    for (window_days, touch), rate in _rates(days).items():
-        held, queued, logged = (n(window_days, touch, outcome) for outcome in ("held", "queued", "attempted"))
-        attempts = logged or held + queued
-        assert (rate.attempted, rate.attempted_derived) == (attempts, logged == 0 and attempts > 0)
-        assert rate.hold_rate == (held / attempts if attempts else None)
+    for (window_days, touch), rates in _rates(days).items():
         suppressed, offered = n(window_days, touch, "suppressed"), n(window_days, touch, "offered")
-        assert rate.suppression_rate == (suppressed / (offered + suppressed) if offered + suppressed else None)
+        assert rates["suppression_rate"].value == (
+            suppressed / (offered + suppressed) if offered + suppressed else None
+        )
         failed, delivered = n(window_days, touch, "failed"), n(window_days, touch, "delivered")
-        assert rate.failure_rate == (failed / (delivered + failed) if delivered + failed else None)
+        assert rates["failure_rate"].value == (failed / (delivered + failed) if delivered + failed else None)
+        held = n(window_days, touch, "held")
+        first = DAY - timedelta(days=window_days - 1)
+        attempts = sum(day.attempts(touch)[0] for day in days if first <= day.day <= DAY)
+        assert _figures(rates, "hold_rate") == (held, attempts, held / attempts if attempts else None)
     for window_days, summary in _summaries(days).items():
         for outcome in ("offered", "suppressed", "queued", "held", "delivered", "failed", "acknowledged", "disabled"):
             assert getattr(summary, outcome) == n(window_days, "second", outcome)

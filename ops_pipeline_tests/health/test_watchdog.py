@@ -64,7 +64,7 @@ def _signal(verdict: Verdict, name: SignalName, touch: str = "first") -> Signal:
     return found
 
 
-def _said(verdict: Verdict) -> tuple[str, str]:
+def _parsed_lines(verdict: Verdict) -> tuple[str, str]:
     return verdict.status.value, verdict.reason.value
 
 
@@ -83,14 +83,14 @@ def test_a_rate_without_limit_and_history_cannot_be_judged_and_one_with_a_limit_
     days = _days(range(7), {("first", "delivered", None): 50, ("first", "failed", "blocked"): 50})
     off = evaluate(days, DAY, Thresholds(hold_rate=None, suppression_rate=None, positive_rate=None))
     assert _signal(off, SignalName.FAILURE_RATE).reason is Reason.NO_BASELINE
-    assert _said(off) == ("insufficient_data", "low_volume")
+    assert _parsed_lines(off) == ("insufficient_data", "low_volume")
     on = evaluate(days, DAY, Thresholds(failure_rate=0.05, positive_rate=None))
-    assert _said(on) == ("unhealthy", "failure_rate_limit")
+    assert _parsed_lines(on) == ("unhealthy", "failure_rate_limit")
 
 
 def test_a_good_day_is_healthy_from_the_first_day_on() -> None:
     for history in (1, 2, 7, 30, 91, 400):
-        assert _said(evaluate(_days(range(history)), DAY)) == ("healthy", "within_limits")
+        assert _parsed_lines(evaluate(_days(range(history)), DAY)) == ("healthy", "within_limits")
 
 
 # Limits
@@ -174,7 +174,7 @@ def test_a_rate_far_beyond_its_limit_is_unhealthy_on_the_very_first_day(bad: Bad
     counts = {(touch, outcome, reason): events for (_, outcome, reason), events in bad.counts.items()}
     verdict = evaluate([_day(0, counts)], DAY, ALL_LIMITS)
     found = _signal(verdict, bad.signal, touch)
-    assert (found.status, found.reason, found.x, found.n) == (Status.UNHEALTHY, bad.reason, bad.x, bad.n)
+    assert (found.status, found.reason, found.count, found.total) == (Status.UNHEALTHY, bad.reason, bad.x, bad.n)
     assert found.rate == bad.x / bad.n
     assert verdict.status is Status.UNHEALTHY
     assert bad.reason in verdict.unhealthy_reasons
@@ -221,7 +221,7 @@ def test_unhealthy_is_exactly_what_the_score_test_of_the_limit_rejects(
     distance = (-score if name is SignalName.POSITIVE_RATE else score) - NormalDist().inv_cdf(confidence)
     if abs(distance) > 1e-6:  # at the boundary itself the last digit decides
         assert (found.status is Status.UNHEALTHY) is (distance > 0)
-    assert (found.x, found.n, found.limit) == (x, n, limit)
+    assert (found.count, found.total, found.limit) == (x, n, limit)
 
 
 @pytest.mark.parametrize(
@@ -244,9 +244,9 @@ def test_the_events_of_the_whole_window_are_held_against_the_limit_and_no_others
     counts = _counts_of(SignalName.HOLD_RATE, 60, 60)
     for ago, is_inside in ((0, True), (6, True), (7, False), (8, False), (-1, False)):
         found = _signal(evaluate([_day(ago, counts)], DAY), SignalName.HOLD_RATE)
-        assert (found.n, found.window_days) == (60 if is_inside else 0, 7)
+        assert (found.total, found.window_days) == (60 if is_inside else 0, 7)
     found = _signal(evaluate([_day(27, counts)], DAY, Thresholds(window_days=28)), SignalName.HOLD_RATE)
-    assert (found.n, found.window_days, found.status) == (60, 28, Status.UNHEALTHY)
+    assert (found.total, found.window_days, found.status) == (60, 28, Status.UNHEALTHY)
 
 
 def test_a_rate_just_below_its_limit_by_chance_is_not_unhealthy_and_is_told_apart_by_its_digits() -> None:
@@ -271,18 +271,18 @@ def test_one_identity_leak_is_unhealthy_at_any_volume(touch: str, outcome: str, 
     assert verdict.status is Status.UNHEALTHY
     assert verdict.reason is Reason.IDENTITY_LEAK
     leak = _signal(verdict, SignalName.IDENTITY_LEAK, "both")
-    assert (leak.x, leak.status) == (1, Status.UNHEALTHY)
+    assert (leak.count, leak.status) == (1, Status.UNHEALTHY)
 
 
 def test_a_leak_that_lies_before_the_window_is_over() -> None:
     days = [*_days(range(7)), _day(7, _plus(GOOD, {("second", "held", "identity_leak"): 50}))]
-    assert _said(evaluate(days, DAY)) == ("healthy", "within_limits")
+    assert _parsed_lines(evaluate(days, DAY)) == ("healthy", "within_limits")
 
 
 def test_leaks_of_both_kinds_and_touches_are_added_up() -> None:
     counts = {(touch, outcome, "identity_leak"): 7 for touch in Touch for outcome in ("held", "disabled")}
     leak = _signal(evaluate([_day(0, counts)], DAY), SignalName.IDENTITY_LEAK, "both")
-    assert (leak.x, leak.n) == (28, 28)
+    assert (leak.count, leak.total) == (28, 28)
 
 
 def test_a_leak_hides_no_other_reason_and_all_are_named_the_worst_first() -> None:
@@ -314,16 +314,16 @@ def test_a_leak_hides_no_other_reason_and_all_are_named_the_worst_first() -> Non
 @pytest.mark.parametrize("outage", [1, 2, 3, 4, 5, 6, 7, 8, 14, 30, 45, 60, 77])
 def test_an_outage_after_months_of_traffic_is_unhealthy_however_long_it_lasts(outage: int) -> None:
     verdict = evaluate(_days(range(outage, 300)), DAY)
-    assert _said(verdict) == ("unhealthy", "traffic_stopped")
+    assert _parsed_lines(verdict) == ("unhealthy", "traffic_stopped")
     found = _signal(verdict, SignalName.DELIVERED)
-    assert (found.window_days, found.x) == (outage, 0)
+    assert (found.window_days, found.count) == (outage, 0)
     assert found.expected == 98 * outage
 
 
 @pytest.mark.parametrize("outage", [1, 5, 30, 60])
 def test_an_outage_of_one_touch_is_unhealthy_though_the_other_goes_on(outage: int) -> None:
     days = [*_days(range(outage), SECOND), *_days(range(outage, 150), _plus(GOOD, SECOND))]
-    assert _said(evaluate(days, DAY)) == ("unhealthy", "traffic_stopped")
+    assert _parsed_lines(evaluate(days, DAY)) == ("unhealthy", "traffic_stopped")
 
 
 def test_an_outage_in_which_everything_but_deliveries_goes_on_is_unhealthy() -> None:
@@ -335,7 +335,7 @@ def test_an_outage_in_which_everything_but_deliveries_goes_on_is_unhealthy() -> 
 def test_when_traffic_is_back_the_outage_is_over() -> None:
     for back in range(3):
         verdict = evaluate([*_days(range(back + 1)), *_days(range(10, 90))], DAY)
-        assert _said(verdict) == ("healthy", "within_limits")
+        assert _parsed_lines(verdict) == ("healthy", "within_limits")
         # The second good day in a row ends the episode.
         assert verdict.change is (Change.RECOVERED if back == 1 else Change.NONE)
         assert (verdict.since is None) is (back == 2)
@@ -345,7 +345,7 @@ def test_when_traffic_is_back_the_outage_is_over() -> None:
 @pytest.mark.parametrize("per_day", [20, 100, 10_000])
 def test_two_weeks_of_steady_traffic_are_enough_to_miss_it_on_the_first_day(history: int, per_day: int) -> None:
     days = _days(range(1, history + 1), {("second", "delivered", None): per_day})
-    assert _said(evaluate(days, DAY)) == ("unhealthy", "traffic_stopped")
+    assert _parsed_lines(evaluate(days, DAY)) == ("unhealthy", "traffic_stopped")
 
 
 @given(
@@ -408,14 +408,14 @@ def test_a_stream_that_never_had_traffic_is_insufficient_data_and_says_that_noth
     ]
     for days in never:
         verdict = evaluate(days, DAY)
-        assert _said(verdict) == ("insufficient_data", "delivered_total_0")
+        assert _parsed_lines(verdict) == ("insufficient_data", "delivered_total_0")
         assert _signal(verdict, SignalName.DELIVERED).reason is Reason.DELIVERED_TOTAL_0
 
 
 def test_a_new_stream_that_has_been_silent_for_the_whole_window_is_not_healthy() -> None:
     for silent in range(7, 40):
         verdict = evaluate(_days(range(silent, silent + 5)), DAY)
-        assert _said(verdict) == ("insufficient_data", "delivered_total_0")
+        assert _parsed_lines(verdict) == ("insufficient_data", "delivered_total_0")
         assert _signal(verdict, SignalName.DELIVERED).reason is Reason.NO_BASELINE
 
 
@@ -465,7 +465,7 @@ def test_days_that_never_have_traffic_make_a_silence_no_more_surprising() -> Non
 
 def test_one_delivery_without_a_reaction_is_too_little_to_judge() -> None:
     verdict = evaluate([_day(0, {("first", "delivered", None): 1})], DAY)
-    assert _said(verdict) == ("insufficient_data", "low_volume")
+    assert _parsed_lines(verdict) == ("insufficient_data", "low_volume")
     assert _signal(verdict, SignalName.POSITIVE_RATE).reason is Reason.LOW_VOLUME
     assert _signal(verdict, SignalName.HOLD_RATE).reason is Reason.NO_EVENTS
 
@@ -481,9 +481,9 @@ def test_a_rate_that_can_be_judged_would_have_shown_a_real_problem_with_the_powe
         assert found.status is not Status.UNHEALTHY
         judged.append(found.status is Status.HEALTHY)
         if found.status is Status.HEALTHY:
-            assert found.sees is not None
+            assert found.min_detectable is not None
             assert found.limit is not None
-            problem = found.sees * found.limit
+            problem = found.min_detectable * found.limit
             assert 0 < problem < 1
             if n % 20 == 0:
                 assert _share_seen(name, n, problem) == pytest.approx(0.8, abs=0.09)
@@ -506,7 +506,7 @@ def _share_seen(name: SignalName, n: int, rate: float) -> float:
 
 def test_too_little_of_one_rate_does_not_hide_that_another_could_be_judged() -> None:
     verdict = evaluate(_days(range(7), {**GOOD, ("second", "delivered", None): 1}), DAY)
-    assert _said(verdict) == ("healthy", "within_limits")
+    assert _parsed_lines(verdict) == ("healthy", "within_limits")
     assert _signal(verdict, SignalName.POSITIVE_RATE, "second").status is Status.INSUFFICIENT_DATA
 
 
@@ -518,7 +518,7 @@ def test_reactions_that_outnumber_deliveries_are_shown_as_they_are() -> None:
         days = [_day(0, {("first", "delivered", None): deliveries, ("first", "acknowledged", "positive"): positives})]
         verdict = evaluate(days, DAY)
         found = _signal(verdict, SignalName.POSITIVE_RATE)
-        assert (found.x, found.n) == (positives, deliveries)
+        assert (found.count, found.total) == (positives, deliveries)
         assert found.rate == (positives / deliveries if deliveries else None)
         assert verdict.status is not Status.UNHEALTHY
 
@@ -641,11 +641,11 @@ def test_the_whole_is_unhealthy_exactly_if_a_signal_is_and_names_every_reason(
     )
     judged = any(signal.status is Status.HEALTHY for signal in verdict.signals if signal.name in RATES)
     if delivered == 0:
-        assert _said(verdict) == ("insufficient_data", "delivered_total_0")
+        assert _parsed_lines(verdict) == ("insufficient_data", "delivered_total_0")
     elif not judged:
-        assert _said(verdict) == ("insufficient_data", "low_volume")
+        assert _parsed_lines(verdict) == ("insufficient_data", "low_volume")
     else:
-        assert _said(verdict) == ("healthy", "within_limits")
+        assert _parsed_lines(verdict) == ("healthy", "within_limits")
 
 
 @given(histories, thresholds_of_any_kind)
@@ -653,11 +653,11 @@ def test_every_signal_can_be_checked_by_hand(days: list[DayCounts], thresholds: 
     for signal in evaluate(days, DAY, thresholds).signals:
         if signal.name not in RATES:
             continue
-        assert signal.rate == (signal.x / signal.n if signal.n else None)
+        assert signal.rate == (signal.count / signal.total if signal.total else None)
         assert signal.limit == getattr(thresholds, signal.name)
         if signal.bound is None:
             assert signal.reason is Reason.NO_EVENTS
-            assert signal.n == 0
+            assert signal.total == 0
             continue
         if signal.limit is not None:
             is_low = signal.name is SignalName.POSITIVE_RATE
@@ -666,7 +666,7 @@ def test_every_signal_can_be_checked_by_hand(days: list[DayCounts], thresholds: 
         if signal.critical is not None:
             assert signal.expected is not None
         if signal.status is Status.HEALTHY:
-            assert signal.sees is not None
+            assert signal.min_detectable is not None
 
 
 @given(histories, st.randoms(use_true_random=False))

@@ -488,17 +488,17 @@ def a_log_full_of_secrets_is_guarded(world: World) -> None:
 
 def _revision(name: str, body: str) -> None:
     def provoke(world: World) -> None:
-        from ops_pipeline.contract.shipped import shipped
+        from ops_pipeline.contract.files import package_path
 
         folder = world.folder / "migrations"
-        world.python("-c", f"import shutil; shutil.copytree({str(shipped('migrations'))!r}, {str(folder)!r})")
+        world.python("-c", f"import shutil; shutil.copytree({str(package_path('migrations'))!r}, {str(folder)!r})")
         (folder / "versions" / f"0099_{C.file}.py").write_text(
             f'"""{C.row}."""\nfrom alembic import op\nrevision = "0099"\ndown_revision = "{_head(folder)}"\n'
             f"branch_labels = depends_on = None\n\ndef upgrade():\n    {body}\n\ndef downgrade():\n    pass\n"
         )
         before = (
-            "import ops_pipeline.store.revisions as r, ops_pipeline.contract.shipped as s, pathlib\n"
-            f"s.shipped = r.shipped = lambda name: pathlib.Path({str(world.folder)!r}) / name"
+            "import ops_pipeline.store.revisions as r, ops_pipeline.contract.files as s, pathlib\n"
+            f"s.package_path = r.package_path = lambda name: pathlib.Path({str(world.folder)!r}) / name"
         )
         try:
             for command in (
@@ -567,14 +567,14 @@ _raised(
 )
 _raised("at the end of the process", f"import atexit; atexit.register(lambda: int({_X})); raise ValueError({_X})")
 for _target in (
-    "ops_pipeline.orchestration.assets.roll_up_day",
-    "ops_pipeline.orchestration.assets.compute_totals",
+    "ops_pipeline.operations.publish.roll_up",
+    "ops_pipeline.operations.publish.compute_metrics",
     "ops_pipeline.orchestration.assets.parse_day",
     "ops_pipeline.orchestration.assets.markdown_table",
-    "ops_pipeline.orchestration.checks.write_verdict",
-    "ops_pipeline.orchestration.launch.read_metrics",
+    "ops_pipeline.operations.publish.write_verdict",
+    "ops_pipeline.orchestration.daily_run.read_metrics",
     "ops_pipeline.report.daily_lines.watchdog_line",
-    "ops_pipeline.store.verify.compare_tables",
+    "ops_pipeline.store.verify.compare",
 ):
     _raised(f"in {_target.rpartition('.')[2]}", f"raise RuntimeError({_X})", _target)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ops_pipeline.contract.shipped import shipped
+from ops_pipeline.contract.files import package_path
 from ops_pipeline.store.embedded import embedded_server
 from ops_pipeline_tests.conftest import PRINTED
 from ops_pipeline_tests.leaks import naive
@@ -74,7 +74,7 @@ def world() -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def served_world(world: World) -> Iterator[World]:
-    with world.served("--workspace", str(shipped("workspace.yaml"))):
+    with world.served("--workspace", str(package_path("workspace.yaml"))):
         yield world
 
 

@@ -26,7 +26,7 @@ import psycopg
 from sqlalchemy import Engine, text
 
 from ops_pipeline.contract.environment import Name
-from ops_pipeline.contract.shipped import shipped
+from ops_pipeline.contract.files import package_path
 from ops_pipeline.store.embedded import EmbeddedServer
 from ops_pipeline.store.engine import engine_for
 from ops_pipeline_tests.leaks.canaries import CANARIES, found_in
@@ -119,7 +119,7 @@ class World:
         self.socket_folder.symlink_to(server.socket_folder)
         # As the runs of a deployment share it.
         psycopg2_dsn = self.dsn().replace("postgresql", "postgresql+psycopg2", 1)
-        settings = shipped("dagster.yaml").read_text() if home_settings is None else home_settings
+        settings = package_path("dagster.yaml").read_text() if home_settings is None else home_settings
         (self.home / "dagster.yaml").write_text(settings.replace("@DSN@", psycopg2_dsn))
         self.written = written = Written()
 
@@ -188,7 +188,7 @@ class World:
 
     def start(self, *arguments: str, before: str = "", **environ: str) -> subprocess.Popen[bytes]:
         """Start a tool, after the Python statements `before`."""
-        program = f"import sys\n{before}\nfrom ops_pipeline.tools.cli import main\nsys.exit(main(sys.argv[1:]))"
+        program = f"import sys\n{before}\nfrom ops_pipeline.cli.main import main\nsys.exit(main(sys.argv[1:]))"
         return self.start_python("-c", program, *arguments, **environ)
 
     def start_python(self, *arguments: str, **environ: str) -> subprocess.Popen[bytes]:

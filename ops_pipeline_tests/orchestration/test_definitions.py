@@ -12,7 +12,7 @@ import yaml
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import deserialize_value, serialize_value
 
-from ops_pipeline.contract.shipped import shipped
+from ops_pipeline.contract.files import package_path
 from ops_pipeline.contract.vocabulary import Scope
 from ops_pipeline.definitions import definitions
 from ops_pipeline.health import evaluate
@@ -118,7 +118,7 @@ def test_the_definitions_load_without_database_or_secret() -> None:
 
 
 def test_the_workspace_serves_these_definitions_under_their_name() -> None:
-    (entry,) = yaml.safe_load(shipped("workspace.yaml").read_text())["load_from"]
+    (entry,) = yaml.safe_load(package_path("workspace.yaml").read_text())["load_from"]
     assert entry["python_module"] == {
         "module_name": "ops_pipeline.definitions",
         "location_name": "ops_pipeline",
@@ -127,7 +127,7 @@ def test_the_workspace_serves_these_definitions_under_their_name() -> None:
 
 
 def test_the_settings_keep_no_compute_logs_send_nothing_and_name_no_database() -> None:
-    text = shipped("dagster.yaml").read_text()
+    text = package_path("dagster.yaml").read_text()
     settings = yaml.safe_load(text)
     assert settings["compute_logs"]["class"] == "NoOpComputeLogManager"
     assert settings["telemetry"] == {"enabled": False}

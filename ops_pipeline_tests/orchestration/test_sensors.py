@@ -15,14 +15,14 @@ import dagster as dg
 import pytest
 from sqlalchemy import text
 
+from ops_pipeline.cli import main as cli
 from ops_pipeline.contract.days import last_complete_day
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.definitions import definitions
 from ops_pipeline.orchestration import sensors
+from ops_pipeline.orchestration.daily_run import run_ops_daily
 from ops_pipeline.orchestration.instance import configured_instance
-from ops_pipeline.orchestration.launch import run_ops_daily
 from ops_pipeline.orchestration.resources import Deployment
-from ops_pipeline.tools import cli
 from ops_pipeline_tests.conftest import Database, Lines
 from ops_pipeline_tests.traffic import healthy_traffic
 
@@ -297,7 +297,7 @@ def test_a_test_message_goes_to_every_address_or_fails_with_a_word(
     assert receiver.titles() == [f"ops_pipeline: a test, nothing is wrong ({DAY})"]
     for addresses, said in (
         ("json://s3cr3t:s3cr3t@127.0.0.1:1/", "alert_not_sent"),
-        ("s3cr3t", "invalid_env invalid=OPS_ALERT_URLS"),
+        ("s3cr3t", "invalid_env invalid=OPS_ALERT_URLS part=address"),
         ("", "missing_env missing=OPS_ALERT_URLS"),
     ):
         monkeypatch.setenv("OPS_ALERT_URLS", addresses)
@@ -305,19 +305,34 @@ def test_a_test_message_goes_to_every_address_or_fails_with_a_word(
         assert lines() == [f"selftest status=fail reason={said}"]
 
 
-def test_from_anywhere_it_is_said_that_the_last_decided_day_is_too_old(prod: Database, lines: Lines) -> None:
-    assert cli.main(["heartbeat_check"]) == 1
-    assert lines() == ["heartbeat_check status=fail reason=day_too_old last_day=none age_hours=none"]
+AGE = ("doctor", "--only=days", "--max-age=30")
+
+
+def test_from_anywhere_it_is_said_that_the_last_decided_day_is_too_old(
+    prod: Database, monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    # The ops database alone is asked.
+    monkeypatch.delenv("DAGSTER_POSTGRES_DSN")
+    too_old = "status=fail reason=day_too_old last_day=none age_hours=none"
+    assert cli.main([*AGE]) == 1
+    assert lines() == [f"doctor_days {too_old}", f"doctor {too_old}"]
+    monkeypatch.setenv("DAGSTER_POSTGRES_DSN", prod.dsn)
     healthy_traffic(prod)
     assert cli.main(["ops_daily", "--mode=prod", "--quiet"]) == 0
-    assert cli.main(["heartbeat_check"]) == 0
-    (line,) = lines()
-    assert line.startswith(f"heartbeat_check status=ok last_day={DAY} age_hours=")
+    assert cli.main([*AGE]) == 0
+    found, whole = lines()
+    assert f" verdict_day={DAY} verdict=healthy age_hours=" in found
+    assert whole == "doctor status=ok warnings=none"
     with prod.engine.begin() as connection:
         connection.execute(text("UPDATE ops.verdicts SET utc_day = utc_day - 2"))
-    assert cli.main(["heartbeat_check", "--format=nagios"]) == 2
-    assert lines()[0].startswith("HEARTBEAT_CHECK CRITICAL - status=fail reason=day_too_old last_day=")
-    assert cli.main(["heartbeat_check", "--max-age=96"]) == 0
+    assert cli.main([*AGE, "--format=nagios"]) == 2
+    assert lines()[0].startswith("DOCTOR CRITICAL - status=fail reason=day_too_old last_day=")
+    assert cli.main(["doctor", "--only=days", "--max-age=96"]) == 0
     lines()
-    assert cli.main(["heartbeat_check", "--max-age=0"]) == 1
-    assert lines() == ["heartbeat_check status=fail reason=usage option=max_age"]
+    assert cli.main(["doctor", "--only=days", "--max-age=0"]) == 1
+    assert lines() == ["doctor status=fail reason=usage option=max_age"]
+    monkeypatch.delenv("OPS_POSTGRES_DSN")
+    monkeypatch.delenv("DAGSTER_POSTGRES_DSN")
+    # A monitor that asks and was given no database learns nothing: that is no ok.
+    assert cli.main([*AGE]) == 1
+    assert lines()[-1] == "doctor status=fail reason=missing_env missing=OPS_POSTGRES_DSN"

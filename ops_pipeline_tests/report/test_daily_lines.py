@@ -7,7 +7,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,27 +17,19 @@ from hypothesis import strategies as st
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import HELD_REASONS, SUPPRESSED_REASONS, Outcome, Scope, Touch
 from ops_pipeline.health import DayCounts, Thresholds, Verdict, evaluate
-from ops_pipeline.health.metrics import (
-    DeliveredSegments,
-    Metrics,
-    delivered_totals,
-    hold_suppression_rates,
-    second_touch_summaries,
-)
+from ops_pipeline.health.metrics import DeliveredSegments, Metrics, compute_metrics
 from ops_pipeline.report.daily_lines import daily_lines, measures, watchdog_line
 
 DAY = date(2026, 11, 7)
 
 Counts = dict[tuple[str, str, str | None], int]
 
+FRACTIONS = ("rate", "expected", "critical", "limit", "bound", "min_detectable")
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "reference" / "snapshot.schema.json").read_text())
+
 
 def _metrics(days: Sequence[DayCounts], windows: Sequence[int] = (7, 30)) -> Metrics:
-    return Metrics(
-        as_of=DAY,
-        totals=delivered_totals(days, DAY, windows),
-        rates=hold_suppression_rates(days, DAY, windows),
-        second_touch=second_touch_summaries(days, DAY, windows),
-    )
+    return compute_metrics(days, DAY, windows)
 
 
 def _printed(days: Sequence[DayCounts], windows: Sequence[int] = (7, 30)) -> list[str]:
@@ -86,18 +80,20 @@ def test_the_figures_are_printed_with_four_decimals_and_what_they_are_made_of() 
     )
     assert printed[2] == (
         "ops_daily_rates as_of=2026-11-07 touch=first window_days=7 hold_rate=0.1000 held=70 attempts=700"
-        " attempted=logged suppression_rate=0.2000 suppressed=200 offered=800 failure_rate=0.0476 failed=30"
+        " attempts_source=logged suppression_rate=0.2000 suppressed=200 offered=800 failure_rate=0.0476 failed=30"
+        " delivered=600 positive_rate=0.3317 positive=199"
     )
     assert printed[3] == (
         "ops_daily_rates as_of=2026-11-07 touch=second window_days=7 hold_rate=0.2000 held=8 attempts=40"
-        " attempted=derived suppression_rate=0.2982 suppressed=17 offered=40 failure_rate=0.0000 failed=0"
+        " attempts_source=derived suppression_rate=0.2982 suppressed=17 offered=40 failure_rate=0.0000 failed=0"
+        " delivered=30 positive_rate=0.2333 positive=7"
     )
 
 
 def test_the_second_touch_line_has_every_reason_the_most_frequent_first_and_then_by_name() -> None:
     assert _printed(DAYS)[6] == (
         "ops_daily_second_touch as_of=2026-11-07 window_days=7 offered=40 suppressed=17 suppression_rate=0.2982"
-        " suppressed_by=crisis_blocked:9,disabled_permanent:4,unknown:4 attempts=40 attempted=derived queued=32"
+        " suppressed_by=crisis_blocked:9,disabled_permanent:4,unknown:4 attempts=40 attempts_source=derived queued=32"
         " held=8 hold_rate=0.2000 held_by=undeclared:5,rate_limited:2,identity_leak:1 delivered=30 failed=0"
         " acknowledged=8 acknowledged_by=positive:7,neutral:1 disabled=3 disabled_by=negative_ack:3"
     )
@@ -109,11 +105,11 @@ def test_without_any_event_every_rate_and_reason_reads_none_and_every_count_0() 
         "ops_daily_totals as_of=2026-11-07 window_days=7 delivered_total=0 delivered_first=0 delivered_second=0"
         " positive=0 h=none"
     )
-    assert "hold_rate=none held=0 attempts=0 attempted=logged suppression_rate=none" in printed[2]
+    assert "hold_rate=none held=0 attempts=0 attempts_source=logged suppression_rate=none" in printed[2]
     assert "suppression_rate=none suppressed_by=none" in printed[6]
     assert printed[-2] == (
         "ops_daily_watchdog status=insufficient_data reason=delivered_total_0 as_of=2026-11-07"
-        " reasons=delivered_total_0 signals=13 failing=0 undecided=10 since=none change=none was=none"
+        " reasons=delivered_total_0 signals=13 failing=0 undecided=10 since=none change=none previous_status=none"
     )
 
 
@@ -126,14 +122,17 @@ def test_the_watchdog_line_has_every_reason_the_worst_first() -> None:
     assert str(watchdog_line(evaluate([DayCounts(DAY, bad)], DAY))) == (
         "ops_daily_watchdog status=unhealthy reason=identity_leak as_of=2026-11-07"
         " reasons=identity_leak,hold_rate_limit,positive_rate_limit signals=13 failing=3 undecided=7"
-        " since=2026-11-07 change=opened was=none"
+        " since=2026-11-07 change=opened previous_status=none"
     )
 
 
 def test_a_rate_just_below_its_limit_is_told_apart_from_it() -> None:
     days = [DayCounts(DAY, {("first", "delivered", None): 1000, ("first", "acknowledged", "positive"): 199})]
     (signal,) = [line for line in _printed(days) if " touch=first signal=positive_rate " in line]
-    assert " x=199 n=1000 rate=0.1990 expected=none critical=none limit=0.2000 bound=0.2408 sees=0.7569" in signal
+    assert (
+        " count=199 total=1000 rate=0.1990 expected=none critical=none limit=0.2000 bound=0.2408"
+        " history_days=0 min_detectable=0.7569" in signal
+    )
     assert " status=healthy reason=within_limit " in signal
 
 
@@ -256,23 +255,26 @@ def test_the_snapshot_is_json_with_a_version_and_equals_the_metrics_and_the_verd
         "reasons",
         "since",
         "change",
-        "was",
+        "previous_status",
         "delivered_totals",
         "hold_suppression_rates",
         "second_touch_summaries",
         "delivered_segments",
         "signals",
     ]
-    assert snapshot["schema_version"] == 1
+    assert snapshot["schema_version"] == 2
     assert snapshot["as_of"] == "2026-11-07"
     assert (snapshot["status"], snapshot["reason"]) == (verdict.status, verdict.reason)
     assert snapshot["reasons"] == [*(verdict.unhealthy_reasons or (verdict.reason,))]
-    rates = ("positive_rate", "hold_rate", "suppression_rate", "failure_rate")
+    rates = ("positive_rate", "hold_rate", "suppression_rate", "value")
     _compare(snapshot["delivered_totals"], metrics.totals, rates)
     _compare(snapshot["hold_suppression_rates"], metrics.rates, rates)
     _compare(snapshot["second_touch_summaries"], metrics.second_touch, rates)
-    _compare(snapshot["signals"], verdict.signals, ("rate", "expected", "critical", "limit", "bound", "sees"))
+    _compare(
+        snapshot["signals"], verdict.signals, ("rate", "expected", "critical", "limit", "bound", "min_detectable")
+    )
     assert json.loads(line.as_json()) == {"line": "ops_metrics_snapshot", **snapshot}
+    jsonschema.validate(snapshot, SCHEMA)
 
 
 @given(histories)
@@ -305,7 +307,7 @@ def test_the_watchdog_line_says_what_the_verdict_says(days: list[DayCounts]) -> 
     assert lines[-1] == (
         f"ops_daily_watchdog status={verdict.status} reason={verdict.reason} as_of=2026-11-07 reasons={reasons}"
         f" signals={len(signals)} failing={failing} undecided={undecided}"
-        f" since={verdict.since or 'none'} change={verdict.change} was=none"
+        f" since={verdict.since or 'none'} change={verdict.change} previous_status=none"
     )
     assert (failing > 0) is (verdict.status == "unhealthy")
     # What CI reads to decide whether a scheduled run may stay green.

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sqlalchemy import text
 
 from ops_pipeline.contract.days import ONE_DAY, last_complete_day
-from ops_pipeline.contract.words import Label
+from ops_pipeline.contract.tokens import Label
 from ops_pipeline.store.embedded import EmbeddedServer
 from ops_pipeline_tests.conftest import Database
 from ops_pipeline_tests.served.deployment import Deployment, eventually, receiver
@@ -141,7 +141,7 @@ def test_a_check_says_status_figures_since_when_and_the_next_step(page: Page, de
     for word in ("unhealthy", "identity_leak", DAY.isoformat(), f"{RUNBOOK}#identity_leak"):
         expect(page.get_by_text(word, exact=True).first).to_be_visible()
     page.goto(deployment.address(path="assets/hold_suppression_rates?view=checks&checkDetail=hold_rate_first"))
-    for word in ("observed", "limit", "n", "status_since", "next_step", "runbook"):
+    for word in ("observed", "limit", "details", "status_since", "next_step", "runbook"):
         expect(page.get_by_text(word, exact=True).first).to_be_visible()
     expect(page.get_by_text("Plots")).to_be_visible()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from ops_pipeline.contract.shipped import shipped
+from ops_pipeline.contract.files import package_path
 from ops_pipeline_tests.served.deployment import UNITS, exec_start
 
 NAMES = sorted(path.stem.removeprefix("ops-pipeline-") for path in UNITS.glob("*.service"))
@@ -33,7 +33,7 @@ def test_web_servers_and_daemon_ask_the_code_server() -> None:
 
 
 def test_kubernetes_has_the_same_instance_with_a_launcher() -> None:
-    ours = shipped("dagster.yaml").read_text()
+    ours = package_path("dagster.yaml").read_text()
     settings = yaml.safe_load(ours + (UNITS / "run_launcher.yaml").read_text())
     assert settings == yaml.safe_load(ours) | {"run_launcher": settings["run_launcher"]}
     values = yaml.safe_load((UNITS / "values.yaml").read_text())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ops_pipeline.contract.vocabulary import Outcome
 from ops_pipeline.health import Status, Thresholds
 from ops_pipeline.health.history import TOUCHES, History, sums
-from ops_pipeline.health.rates import IS_LOW_BAD, SERIES, counted
+from ops_pipeline.health.rates import IS_LOW_BAD, SERIES, day_counts
 from ops_pipeline.health.watchdog import evaluate_range
 from ops_pipeline_tests.simulation.streams import MONDAY, WARM_UP, Stream
 
@@ -29,18 +29,20 @@ def this_project(stream: Stream, thresholds: Thresholds | None = None) -> Alarms
 def static_limits(stream: Stream) -> Alarms:
     """Return where a seven-day rate of at least 20 events is beyond its limit, or an identity leaked."""
     history = _history(stream)
-    week, thresholds = counted(history, 7), Thresholds()
-    rate = week.x / np.maximum(week.n, 1)
-    limits = np.array([thresholds.limit(touch, name) or np.nan for touch, name in SERIES])[:, None]
-    is_beyond = np.where(IS_LOW_BAD[:, None], rate < limits, rate > limits) & (week.n >= 20)
+    thresholds = Thresholds()
+    count, total = (sums(figures, 7) for figures in day_counts(history))
+    value = count / np.maximum(total, 1)
+    limits = np.array([thresholds.limit(touch, rate.name) or np.nan for touch, rate in SERIES])[:, None]
+    is_beyond = np.where(IS_LOW_BAD[:, None], value < limits, value > limits) & (total >= 20)
     return is_beyond.any(0) | (sums(history.leaked, 7).sum(0) > 0)
 
 
 def three_sigma(stream: Stream) -> Alarms:
     """Return where a daily metric is three standard deviations worse than its last 14 days, or an identity leaked."""
     history = _history(stream)
-    day = counted(history)
-    metrics = np.vstack([np.where(day.n > 0, day.x / np.maximum(day.n, 1), np.nan), history[Outcome.DELIVERED]])
+    count, total = day_counts(history)
+    rates = np.where(total > 0, count / np.maximum(total, 1), np.nan)
+    metrics = np.vstack([rates, history[Outcome.DELIVERED]])
     worse = np.append(np.where(IS_LOW_BAD, -1, 1), [-1] * len(TOUCHES))
     alarms = history.leaked.sum(0) > 0
     for metric, direction in zip(metrics, worse, strict=True):

@@ -152,13 +152,13 @@ def _season(rng: np.random.Generator, t: NDArray[np.int_]) -> Figures:
     return 1 + rng.choice([0.0, 0.1, 0.2]) * np.sin(2 * np.pi * (t / YEAR + rng.uniform()))
 
 
-def _carried(rng: np.random.Generator, size: int, spread: float, carry: float) -> Figures:
-    """Return normal noise of which each day keeps the share `carry` of the day before."""
+def _carried(rng: np.random.Generator, size: int, spread: float, autocorrelation: float) -> Figures:
+    """Return normal noise of which each day keeps the share `autocorrelation` of the day before."""
     fresh = rng.normal(size=size)
     noise = np.empty(size)
     noise[0] = fresh[0]
     for day in range(1, size):
-        noise[day] = carry * noise[day - 1] + np.sqrt(1 - carry**2) * fresh[day]
+        noise[day] = autocorrelation * noise[day - 1] + np.sqrt(1 - autocorrelation**2) * fresh[day]
     return spread * noise
 
 

@@ -35,25 +35,19 @@ def test_a_password_with_every_awkward_character_reaches_both_drivers_unchanged(
     assert (parameters["password"], parameters["port"], parameters["sslmode"]) == ("p@:/%#w", "5433", "require")
 
 
-@pytest.mark.parametrize(
-    "dsn",
-    [
-        f"'postgresql://user:{SECRET}@db.example/ops'",
-        f"postgresql://user:{SECRET}@db.example:port/ops",
-        f"mysql://user:{SECRET}@db.example/ops",
-        f"postgresql://user:{SECRET}@db.example/ops?nonsense={SECRET}",
-        f"postgresql://user:{SECRET}%zz@db.example/ops",
-        f"host=db.example password={SECRET}",
-        "not a dsn",
-    ],
-)
-def test_a_dsn_that_cannot_work_is_named_by_its_variable_and_not_repeated(dsn: str) -> None:
-    for use in (lambda: engine_for(Name.OPS_EVENTS_DSN, dsn), lambda: dagster_url(dsn)):
-        with pytest.raises(OpsError) as caught:
-            use()
-        assert caught.value.reason is Reason.INVALID_ENV
-        assert SECRET not in repr(caught.value) + str(caught.value.__cause__)
-        assert caught.value.__context__ is None
+def test_a_dsn_that_cannot_work_is_named_by_its_variable_and_not_repeated() -> None:
+    for dsn in (
+        SECRET,
+        f"mysql://ops:{SECRET}@db/ops",
+        f"postgresql://ops:{SECRET}@db:x/ops",
+        f"'postgresql://{SECRET}'",
+    ):
+        for use in (lambda dsn=dsn: engine_for(Name.OPS_EVENTS_DSN, dsn), lambda dsn=dsn: dagster_url(dsn)):
+            with pytest.raises(OpsError) as caught:
+                use()
+            assert caught.value.reason is Reason.INVALID_ENV
+            assert SECRET not in repr(caught.value) + repr(caught.value.fields) + str(caught.value.__cause__)
+            assert caught.value.__context__ is None
 
 
 @given(st.text(max_size=60))

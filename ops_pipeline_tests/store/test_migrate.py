@@ -17,9 +17,9 @@ from sqlalchemy.exc import DBAPIError
 
 from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.errors import OpsError, reason_of
+from ops_pipeline.contract.files import package_path
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.shipped import shipped
-from ops_pipeline.contract.words import Label
+from ops_pipeline.contract.tokens import Label
 from ops_pipeline.events.verify import verify_deployment
 from ops_pipeline.store import migrate, partitions, revisions
 from ops_pipeline.store.engine import engine_for
@@ -44,7 +44,7 @@ def _digests(database: Database) -> dict[str, bytes]:
 
 
 def _everything(database: Database) -> list[tuple[object, ...]]:
-    """Return the catalog of schema ops, the ledger included."""
+    """Return the catalog of schema ops, the state included."""
     query = """
         SELECT c.relname, a.attname, a.atttypid::regtype::text, a.attnotnull, pg_get_expr(d.adbin, d.adrelid)
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -123,7 +123,10 @@ def test_a_reader_that_holds_a_lock_cannot_hold_up_a_revision_for_ever(
     with database.engine.connect() as reader:
         reader.execute(text("SELECT count(*) FROM ops.alerts"))
         _refused(
-            lambda: downgrade(database.engine, "0006"), Reason.MIGRATION_FAILED, revision="0007", sqlstate="55P03"
+            lambda: downgrade(database.engine, REVISIONS[-2]),
+            Reason.MIGRATION_FAILED,
+            revision=REVISIONS[-1],
+            sqlstate="55P03",
         )
     assert "alerts" in _tables(database)
 
@@ -214,13 +217,13 @@ def test_a_role_without_the_right_is_told_so_and_one_that_owns_the_schema_needs_
     _execute(empty_database, "DROP OWNED BY owns_ops", "DROP ROLE owns_ops")
 
 
-# The ledger
+# The state
 
 
 def test_the_digest_of_each_applied_revision_is_kept(database: Database) -> None:
     assert _digests(database) == {
         path.name[:4]: hashlib.sha256(path.read_bytes()).digest()
-        for path in (shipped("migrations") / "versions").glob("*.py")
+        for path in (package_path("migrations") / "versions").glob("*.py")
     }
 
 
@@ -228,9 +231,9 @@ def test_the_digest_of_each_applied_revision_is_kept(database: Database) -> None
 def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Ship a copy of our revisions, which a test may edit."""
     copy = tmp_path / "migrations"
-    shutil.copytree(shipped("migrations"), copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(package_path("migrations"), copy, ignore=shutil.ignore_patterns("__pycache__"))
     for module in (revisions, migrate):
-        monkeypatch.setattr(module, "shipped", lambda _name: copy)
+        monkeypatch.setattr(module, "package_path", lambda _name: copy)
     return copy / "versions"
 
 

@@ -32,7 +32,7 @@ def _source(revision: str, down: object = None, up: str = UP.format(sql=CREATE),
 def ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Ship these revision files instead of ours."""
     (tmp_path / "versions").mkdir()
-    monkeypatch.setattr(module, "shipped", lambda _name: tmp_path)
+    monkeypatch.setattr(module, "package_path", lambda _name: tmp_path)
 
     def write(*sources: str) -> None:
         for number, source in enumerate(sources, start=1):

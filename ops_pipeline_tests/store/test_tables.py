@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from ops_pipeline.contract.errors import sqlstate_of
-from ops_pipeline.contract.words import is_label
+from ops_pipeline.contract.tokens import is_label
 from ops_pipeline.store import results, schema
 from ops_pipeline_tests.conftest import Database
 

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import text
 
 from ops_pipeline.contract.environment import Name
-from ops_pipeline.contract.errors import OpsError, as_declared
+from ops_pipeline.contract.errors import OpsError, to_ops_error
 from ops_pipeline.contract.reasons import Cause, Reason
-from ops_pipeline.events.verify import Deployment, verify_deployment
+from ops_pipeline.events.verify import VerifiedDeployment, verify_deployment
 from ops_pipeline.store.embedded import EmbeddedServer
 from ops_pipeline.store.engine import engine_for
 from ops_pipeline.store.migrate import apply_migrations, downgrade
@@ -36,7 +36,7 @@ def _execute(database: Database, *statements: str) -> None:
 def _refused(work: Callable[[], object], reason: Reason, **fields: object) -> None:
     with pytest.raises(Exception) as caught:  # noqa: PT011 - drivers' exceptions become words at the boundary
         work()
-    failure = as_declared(caught.value)
+    failure = to_ops_error(caught.value)
     assert (failure.reason, failure.fields) == (reason, fields)
 
 
@@ -276,13 +276,13 @@ def test_who_may_insert_and_not_delete_cannot_replace_a_day(
 
 
 @pytest.fixture
-def verified(database: Database, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Deployment]:
+def verified(database: Database, monkeypatch: pytest.MonkeyPatch) -> Callable[[], VerifiedDeployment]:
     monkeypatch.setenv("OPS_POSTGRES_DSN", database.dsn)
     return verify_deployment
 
 
 def test_a_coming_day_without_a_partition_is_said_in_time(
-    database: Database, verified: Callable[[], Deployment]
+    database: Database, verified: Callable[[], VerifiedDeployment]
 ) -> None:
     assert verified().partitions_until == TODAY + timedelta(days=PARTITIONS_AHEAD_DAYS)
     _execute(database, f"DROP TABLE ops.delivery_events_{TODAY + timedelta(days=8):%Y%m%d}")
@@ -293,7 +293,7 @@ def test_a_coming_day_without_a_partition_is_said_in_time(
 
 
 def test_partitions_are_of_no_concern_where_the_events_are_somewhere_else(
-    database: Database, verified: Callable[[], Deployment], monkeypatch: pytest.MonkeyPatch
+    database: Database, verified: Callable[[], VerifiedDeployment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _execute(
         database,
@@ -315,7 +315,7 @@ def test_partitions_are_of_no_concern_where_the_events_are_somewhere_else(
 )
 def test_an_events_relation_that_cannot_be_used_is_told_from_one_that_is_missing(
     database: Database,
-    verified: Callable[[], Deployment],
+    verified: Callable[[], VerifiedDeployment],
     monkeypatch: pytest.MonkeyPatch,
     relation: str,
     reason: Reason,
@@ -331,7 +331,7 @@ def test_an_events_relation_that_cannot_be_used_is_told_from_one_that_is_missing
 
 
 def test_a_day_whose_events_already_lie_in_the_default_partition_is_not_asked_for(
-    database: Database, verified: Callable[[], Deployment]
+    database: Database, verified: Callable[[], VerifiedDeployment]
 ) -> None:
     _execute(
         database,
@@ -342,7 +342,10 @@ def test_a_day_whose_events_already_lie_in_the_default_partition_is_not_asked_fo
 
 
 def test_dagsters_missing_tables_are_a_warning_unless_they_are_asked_for(
-    database: Database, empty_database: Database, verified: Callable[[], Deployment], monkeypatch: pytest.MonkeyPatch
+    database: Database,
+    empty_database: Database,
+    verified: Callable[[], VerifiedDeployment],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert Reason.DAGSTER_STORAGE_MISSING not in verified().warnings
     _refused(lambda: verify_deployment(needs_dagster=True), Reason.MISSING_ENV, missing=(Name.DAGSTER_POSTGRES_DSN,))
@@ -428,14 +431,14 @@ def test_a_server_that_accepts_and_never_answers(monkeypatch: pytest.MonkeyPatch
 
 
 def test_of_two_databases_it_says_which_one_is_out_of_reach(
-    verified: Callable[[], Deployment], monkeypatch: pytest.MonkeyPatch
+    verified: Callable[[], VerifiedDeployment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPS_EVENTS_DSN", "postgresql://ops:s3cr3t@127.0.0.1:1/events")
     _refused(verified, Reason.DB_CONNECT_FAILED, cause=Cause.REFUSED, dsn=Name.OPS_EVENTS_DSN)
 
 
 def test_a_lock_that_somebody_holds_does_not_hold_it_up(
-    database: Database, verified: Callable[[], Deployment]
+    database: Database, verified: Callable[[], VerifiedDeployment]
 ) -> None:
     with database.engine.connect() as other:
         other.execute(text("LOCK ops.alembic_version IN ACCESS EXCLUSIVE MODE"))

@@ -10,10 +10,10 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import text
 
+from ops_pipeline.cli import main as cli
 from ops_pipeline.contract.days import last_complete_day
 from ops_pipeline.definitions import definitions
 from ops_pipeline.orchestration.instance import configured_instance
-from ops_pipeline.tools import cli
 from ops_pipeline_tests.conftest import Database, Lines
 from ops_pipeline_tests.traffic import healthy_traffic, send
 

@@ -25,8 +25,8 @@ TABLES = {
     "0002": "daily_counts",
     "0003": "hold_suppression_rates",
     "0004": "verdicts",
-    "0006": "delivered_segments",
-    "0007": "alerts",
+    "0005": "delivered_segments",
+    "0006": "alerts",
 }
 
 
@@ -96,7 +96,7 @@ def _applied(database: Database) -> set[str]:
     with database.engine.connect() as connection:
         digests = set(connection.scalars(text("SELECT revision FROM ops.applied_revisions")))
         at = connection.scalar(text("SELECT max(version_num) FROM ops.alembic_version"))
-    # The ledger's two tables say the same.
+    # The state's two tables say the same.
     assert max(digests, default=None) == at
     return digests
 
@@ -113,7 +113,7 @@ def test_killed_within_any_revision_the_next_run_completes(
         process.kill()
         process.communicate(timeout=60)
     # When the gate opens, the server notices that nobody is there, and rolls back what was begun.
-    _wait_for(empty_database, "true", count=0)
+    _wait_for(empty_database, "state <> 'idle'", count=0)
     _remove_gate(empty_database)
     before = int(revision) - 1
     if before:
@@ -132,7 +132,7 @@ def test_killed_within_a_downgrade_the_next_one_completes(database: Database) ->
         _wait_for(database, "wait_event_type = 'Lock' AND query LIKE '%DROP TABLE ops.daily_counts%'")
         process.kill()
         process.communicate(timeout=60)
-    _wait_for(database, "true", count=0)
+    _wait_for(database, "state <> 'idle'", count=0)
     assert _applied(database) in ({"0001", "0002"}, {"0001"})
     code, line = _end(_start(database, "downgrade", "--to=base", "--yes"))
     assert (code, line.rpartition(" ")[0]) == (0, "db_bootstrap status=ok mode=downgrade revision=none")

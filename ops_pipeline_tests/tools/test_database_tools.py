@@ -148,7 +148,7 @@ def test_a_database_that_is_behind_says_how_far(configured: Database, run: Run) 
             "postgresql://ops:s3cr3t@no-such-host.invalid/ops",
             "reason=db_connect_failed cause=dns dsn=OPS_POSTGRES_DSN",
         ),
-        ("'postgresql://ops:s3cr3t@db/ops'", "reason=invalid_env invalid=OPS_POSTGRES_DSN"),
+        ("'postgresql://ops:s3cr3t@db/ops'", "reason=invalid_env invalid=OPS_POSTGRES_DSN part=scheme"),
     ],
 )
 def test_a_database_that_cannot_be_reached_has_a_reason(

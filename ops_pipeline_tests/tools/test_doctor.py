@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -27,7 +27,7 @@ from dagster._daemon.types import DaemonHeartbeat
 from dagster._utils.error import SerializableErrorInfo
 from sqlalchemy import text
 
-from ops_pipeline.contract.days import last_complete_day
+from ops_pipeline.contract.days import last_complete_day, start_of
 from ops_pipeline.orchestration.instance import configured_instance
 from ops_pipeline.tools import ops_daily
 from ops_pipeline.tools.doctor import _band, main
@@ -80,7 +80,7 @@ def test_without_a_database_it_says_versions_and_names(lines: Lines, monkeypatch
     assert list(found) == ["doctor_versions", "doctor_environment", "doctor"]
     assert re.fullmatch(r"(\w+=[0-9.]+ )+psycopg=[0-9.]+", found["doctor_versions"])
     assert found["doctor_environment"].startswith("set=OPS_FIRST_DAY not_set=DAGSTER_POSTGRES_DSN,")
-    assert found["doctor_environment"].endswith(" invalid=OPS_FIRST_DAY")
+    assert found["doctor_environment"].endswith(" invalid=OPS_FIRST_DAY part=day")
     assert found["doctor"] == "status=not_configured reason=missing_dsn"
 
 
@@ -99,9 +99,10 @@ def test_of_a_day_that_was_run_it_says_how_it_went(prod: Database, lines: Lines)
     )
     # A day without events that was rolled up is a day too.
     first = DAY - timedelta(days=90)
+    age = int((datetime.now(UTC) - start_of(DAY + timedelta(days=1))).total_seconds() // 3600)
     assert found["doctor_days"] == (
         f"status=ok days=lt100 events=lt10000 first_day={first} last_day={DAY} verdict_day={DAY} verdict=healthy"
-        f" last_healthy_day={DAY}"
+        f" age_hours={age} last_healthy_day={DAY}"
     )
     assert re.fullmatch(
         r"status=ok daemon=alive heartbeat_age_seconds=[0-9] schedule=unknown tick_age_hours=none"

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ops_pipeline.cli import main as cli
 from ops_pipeline.contract.environment import Name
 from ops_pipeline.events.intake import FORMATS
-from ops_pipeline.tools import cli
 
 CANARY = "zq7canary"
 HOSTILE = st.one_of(

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 
+from ops_pipeline.cli import main as cli
 from ops_pipeline.contract.days import last_complete_day
-from ops_pipeline.tools import cli
+from ops_pipeline.contract.rates import RATES
 from ops_pipeline_tests.conftest import Database, Lines
 from ops_pipeline_tests.traffic import healthy_traffic, send
 
 DAY = last_complete_day()
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 DASHBOARD = json.loads((DOCS / "grafana" / "ops_pipeline.json").read_text())
+VARIABLES = {one["name"]: one["query"] for one in DASHBOARD["templating"]["list"]}
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["targets"]]
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -130,6 +133,12 @@ def reader(judged: Database) -> Database:
     return judged
 
 
+def _read(database: Database, sql: str) -> Sequence[RowMapping]:
+    with database.engine.connect() as connection:
+        connection.execute(text("SET ROLE ops_reader"))
+        return connection.execute(text(sql.replace(":", r"\:"))).mappings().all()
+
+
 def test_every_panel_of_the_dashboard_shows_something_to_the_reader(reader: Database) -> None:
     try:
         for panel in PANELS:
@@ -138,13 +147,15 @@ def test_every_panel_of_the_dashboard_shows_something_to_the_reader(reader: Data
                 r"\$__timeFilter\((\w+)\)", r"\1 BETWEEN now() - interval '90 days' AND now()", target["rawSql"]
             )
             assert "$__" not in sql
-            with reader.engine.connect() as connection:
-                connection.execute(text("SET ROLE ops_reader"))
-                rows = connection.execute(text(sql.replace(":", r"\:"))).mappings().all()
-            assert rows, panel["title"]
-            if target["format"] == "time_series":
-                assert set(rows[0]) == {"time", "metric", "value"}, panel["title"]
             assert panel["description"]
+            # A panel that repeats is there once for each value of its variable.
+            for value in _read(reader, VARIABLES[panel["repeat"]]) if "repeat" in panel else [{}]:
+                one = sql.replace(f"${panel.get('repeat')}", next(iter(value.values()), ""))
+                rows = _read(reader, one)
+                assert rows, panel["title"]
+                if target["format"] == "time_series":
+                    assert set(rows[0]) == {"time", "metric", "value"}, panel["title"]
+        assert {row["signal"] for row in _read(reader, VARIABLES["rate"])} == {rate.name.value for rate in RATES}
     finally:
         with reader.engine.begin() as connection:
             connection.execute(text("DROP OWNED BY ops_reader"))

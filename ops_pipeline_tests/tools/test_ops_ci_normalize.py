@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops_pipeline.health import DayCounts, Thresholds, Verdict, evaluate
-from ops_pipeline.health.metrics import Metrics, delivered_totals, hold_suppression_rates, second_touch_summaries
+from ops_pipeline.health.metrics import compute_metrics
 from ops_pipeline.report.daily_lines import daily_lines
 from ops_pipeline.tools import ops_ci_normalize
 from ops_pipeline.tools.ops_ci_normalize import _LONGEST, _OVERLAP, _lines, main, proves_insufficient_data
@@ -30,12 +30,7 @@ MODE = "ops_daily mode=strict reason=prod_configured\n"
 def _log(*days: DayCounts) -> str:
     """What a strict run on these counts prints."""
     verdict: Verdict = evaluate(days, DAY, Thresholds())
-    metrics = Metrics(
-        as_of=DAY,
-        totals=delivered_totals(days, DAY, (7, 30)),
-        rates=hold_suppression_rates(days, DAY, (7, 30)),
-        second_touch=second_touch_summaries(days, DAY, (7, 30)),
-    )
+    metrics = compute_metrics(days, DAY, (7, 30))
     return MODE + "".join(f"{line}\n" for line in daily_lines(metrics, verdict))
 
 

@@ -48,7 +48,7 @@ def test_where_nothing_is_configured_the_plan_is_verified_and_nothing_is_called_
         ({"OPS_POSTGRES_DSN": "postgresql://localhost/ops"}, "reason=missing_env missing=DAGSTER_POSTGRES_DSN"),
         (
             {"OPS_POSTGRES_DSN": "postgresql://localhost/ops", "DAGSTER_POSTGRES_DSN": "nonsense"},
-            "reason=invalid_env invalid=DAGSTER_POSTGRES_DSN",
+            "reason=invalid_env invalid=DAGSTER_POSTGRES_DSN part=scheme",
         ),
     ],
 )

@@ -22,7 +22,7 @@ from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Outcome, Reserved, Scope, SignalName, Status, Touch
 from ops_pipeline.definitions import definitions
 from ops_pipeline.health import evaluate_range
-from ops_pipeline.health.metrics import delivered_totals, hold_suppression_rates, second_touch_summaries
+from ops_pipeline.health.metrics import compute_metrics
 from ops_pipeline.orchestration.instance import configured_instance
 from ops_pipeline.report.page import rendered
 from ops_pipeline.store import results
@@ -131,9 +131,7 @@ def _judge(database: Database, days: list[date], *, thresholds: Thresholds | Non
     with writing(database.engine) as connection:
         counts = read_days(connection, days[0] - timedelta(days=HISTORY_DAYS - 1), days[-1])
         for day in days:
-            results.write_delivered_totals(connection, day, delivered_totals(counts, day, WINDOWS))
-            results.write_hold_suppression_rates(connection, day, hold_suppression_rates(counts, day, WINDOWS))
-            results.write_second_touch_summaries(connection, day, second_touch_summaries(counts, day, WINDOWS))
+            results.write_metrics(connection, compute_metrics(counts, day, WINDOWS))
         for verdict in evaluate_range(counts, days[0], days[-1], thresholds or Thresholds()):
             if verdict.as_of in days:
                 results.write_verdict(connection, verdict)
@@ -224,7 +222,7 @@ def test_what_was_not_judged_not_counted_or_is_old_is_said(prod: Database, out: 
     _history(prod, days=40, not_judged=(0, 1, 20), never_counted=(30, 31))
     with prod.engine.begin() as connection:
         connection.execute(
-            text("UPDATE ops.verdicts SET was = 'unhealthy' WHERE position = 0 AND utc_day = :day"),
+            text("UPDATE ops.verdicts SET previous_status = 'unhealthy' WHERE position = 0 AND utc_day = :day"),
             {"day": DAY - timedelta(days=5)},
         )
     page = _report(out, "--days=38")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -13,15 +14,14 @@ import dagster as dg
 import pytest
 from sqlalchemy import text
 
-from ops_pipeline.contract.config import Config
+from ops_pipeline.cli import main as cli
 from ops_pipeline.contract.days import each_day, last_complete_day
 from ops_pipeline.definitions import definitions
-from ops_pipeline.events.rollup import roll_up
 from ops_pipeline.orchestration.instance import configured_instance
 from ops_pipeline.orchestration.resources import Deployment
 from ops_pipeline.store.partitions import ensure_partitions, partitioned_days
-from ops_pipeline.tools import cli
 from ops_pipeline_tests.conftest import Database, Lines
+from ops_pipeline_tests.counting import count_days
 
 DAY = last_complete_day()
 KEEP = 35
@@ -31,7 +31,7 @@ _RETENTION = [sys.executable, "-m", "ops_pipeline.tools.retention"]
 
 
 def _configure(monkeypatch: pytest.MonkeyPatch, folder: Path, **days: object) -> None:
-    values = "\n".join(f"{name} = {found!r}" for name, found in days.items())
+    values = "\n".join(f"{name} = {found!r}" for name, found in {"runs_days": "off", **days}.items())
     path = folder / "config.toml"
     path.write_text(f"[retention]\n{values}\n")
     monkeypatch.setenv("OPS_CONFIG", str(path))
@@ -56,7 +56,7 @@ def old(prod: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Data
         ensure_partitions(connection, each_day(OLD[0], DAY))
     for number, day in enumerate(each_day(OLD[0], DAY)):
         _deliver(prod, day, 100 + number)
-    roll_up(prod.engine, prod.engine, "ops.delivery_events", list(each_day(OLD[0], DAY)), config=Config())
+    count_days(prod, list(each_day(OLD[0], DAY)))
     _configure(monkeypatch, tmp_path, events_days=KEEP)
     return prod
 
@@ -72,12 +72,17 @@ def _counted(database: Database, day: date) -> int:
         return int(connection.scalar(events, {"day": day}) or 0)
 
 
-def _past(dropped: int = 0, held: int = 0, oldest: date | None = OLD[0], past: int = 5, late: int = 0) -> str:
-    found = f"keep_days={KEEP} past={past} oldest={oldest or 'none'} dropped={dropped} held={held} late={late}"
-    return f"retention_past kind=events {found}"
+def _expired_line(
+    dropped: int = 0, kept: int = 0, oldest: date | None = OLD[0], expired: int = 5, late: int = 0
+) -> str:
+    found = f"keep_days={KEEP} expired={expired} oldest={oldest or 'none'} dropped={dropped} kept={kept} late={late}"
+    return f"retention_expired kind=events {found}"
 
 
-def test_where_nothing_is_configured_nothing_goes_and_that_is_no_ok(prod: Database, lines: Lines) -> None:
+def test_where_everything_is_kept_nothing_goes_and_that_is_no_ok(
+    prod: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lines: Lines
+) -> None:
+    _configure(monkeypatch, tmp_path)
     assert cli.main(["retention", "--apply"]) == 1
     assert lines() == ["retention status=fail reason=no_retention"]
 
@@ -88,20 +93,30 @@ def test_without_a_database_it_is_never_ok(monkeypatch: pytest.MonkeyPatch, tmp_
     assert lines() == ["retention status=fail reason=missing_env missing=DAGSTER_POSTGRES_DSN,OPS_POSTGRES_DSN"]
 
 
-@pytest.mark.parametrize("days", [0, -5, 1, KEEP - 1, 90.0, "90", "30d", 36_501])
-@pytest.mark.parametrize("name", ["events_days", "counts_days", "runs_days"])
-def test_a_typo_drops_nothing(
-    prod: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lines: Lines, name: str, days: object
-) -> None:
-    _configure(monkeypatch, tmp_path, **{name: days})
-    assert cli.main(["retention", "--apply"]) == 1
-    assert lines() == ["retention status=fail reason=invalid_config"]
+def test_a_typo_drops_nothing(prod: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lines: Lines) -> None:
+    for days in (0, -5, 1, KEEP - 1, 90.0, "90", "30d", 36_501):
+        for name in ("events_days", "counts_days", "runs_days"):
+            _configure(monkeypatch, tmp_path, **{name: days})
+            assert cli.main(["retention", "--apply"]) == 1
+            (line,) = lines()
+            said = (
+                rf"retention status=fail reason=invalid_config line=[23] key=retention.{name} expected=days_in_range"
+            )
+            assert re.fullmatch(said, line), (name, days, line)
+
+
+def test_runs_are_kept_for_ninety_days_unless_configured(prod: Database, lines: Lines) -> None:
+    assert cli.main(["retention"]) == 0
+    assert lines() == [
+        "retention_expired kind=runs keep_days=90 expired=0 oldest=none dropped=0 kept=0",
+        "retention status=ok mode=dry_run dropped=0 kept_days=none counts=0 runs=0",
+    ]
 
 
 def test_a_dry_run_says_what_would_go_and_changes_nothing(old: Database, lines: Lines) -> None:
     assert cli.main(["retention"]) == 0
     assert lines() == [
-        _past(),
+        _expired_line(),
         f"retention status=ok mode=dry_run dropped=0 kept_days={KEEP} counts=0 runs=0",
     ]
     assert _partitions(old)[0] == OLD[0]
@@ -112,12 +127,12 @@ def test_days_past_their_date_go_whole_and_stay_counted(old: Database, lines: Li
     before = [_counted(old, day) for day in OLD]
     assert cli.main(["retention", "--apply"]) == 0
     assert lines() == [
-        _past(dropped=5),
+        _expired_line(dropped=5),
         f"retention status=ok mode=apply dropped=5 kept_days={KEEP} counts=0 runs=0",
     ]
     assert _partitions(old) == list(each_day(DAY - timedelta(days=KEEP - 1), DAY))
     assert cli.main(["retention", "--apply"]) == 0
-    assert lines()[0] == _past(past=0, oldest=None)
+    assert lines()[0] == _expired_line(expired=0, oldest=None)
     # Whoever asks for such a day again, late event or not, loses no count.
     _deliver(old, OLD[1], 1)
     assert cli.main(["backfill", f"--from={OLD[0]}", "--again", "--quiet"]) == 0
@@ -125,7 +140,7 @@ def test_days_past_their_date_go_whole_and_stay_counted(old: Database, lines: Li
     assert [_counted(old, day) for day in OLD] == before == [100, 101, 102, 103, 104]
     lines()
     assert cli.main(["retention", "--apply"]) == 0
-    assert lines()[0] == _past(past=0, oldest=None, late=1)
+    assert lines()[0] == _expired_line(expired=0, oldest=None, late=1)
     assert cli.main(["db_verify"]) == 0
 
 
@@ -136,14 +151,14 @@ def test_a_day_that_is_not_counted_is_kept_and_somebody_has_to_act(old: Database
     for arguments, dropped in ((["retention"], 0), (["retention", "--apply"], 3)):
         assert cli.main(arguments) == 1
         assert lines() == [
-            _past(dropped=dropped, held=2, oldest=OLD[2]),
+            _expired_line(dropped=dropped, kept=2, oldest=OLD[2]),
             f"retention status=fail reason=not_rolled_up days=2 oldest={OLD[2]}",
         ]
     assert _partitions(old)[:3] == [OLD[2], OLD[3], OLD[4] + timedelta(days=1)]
     assert cli.main(["backfill", f"--from={OLD[2]}", f"--to={OLD[3]}", "--again", "--quiet"]) == 0
     lines()
     assert cli.main(["retention", "--apply"]) == 0
-    assert lines()[0] == _past(dropped=2, past=2, oldest=OLD[2])
+    assert lines()[0] == _expired_line(dropped=2, expired=2, oldest=OLD[2])
     assert [_counted(old, OLD[2]), _counted(old, OLD[3])] == [103, 103]
 
 
@@ -203,7 +218,7 @@ def test_killed_in_between_it_has_dropped_whole_days_and_goes_on(old: Database, 
         process.communicate(timeout=60)
     assert _partitions(old)[0] == OLD[2]
     assert cli.main(["retention", "--apply"]) == 0
-    assert lines()[0] == _past(dropped=3, past=3, oldest=OLD[2])
+    assert lines()[0] == _expired_line(dropped=3, expired=3, oldest=OLD[2])
 
 
 def test_old_counts_go_with_their_verdicts_and_cannot_be_asked_for_any_more(
@@ -215,12 +230,12 @@ def test_old_counts_go_with_their_verdicts_and_cannot_be_asked_for_any_more(
         count = "INSERT INTO ops.daily_counts (utc_day, touch, outcome, events) VALUES (:day, 'first', 'offered', 9)"
         connection.execute(text(count), [{"day": gone}, {"day": gone + timedelta(days=1)}])
     _configure(monkeypatch, tmp_path, counts_days=252)
-    expected = f"retention_past kind=counts keep_days=252 past=1 oldest={gone}"
+    expected = f"retention_expired kind=counts keep_days=252 expired=1 oldest={gone}"
     assert cli.main(["retention"]) == 0
-    assert lines()[0] == f"{expected} dropped=0 held=0"
+    assert lines()[0] == f"{expected} dropped=0 kept=0"
     assert cli.main(["retention", "--apply"]) == 0
     assert lines() == [
-        f"{expected} dropped=1 held=0",
+        f"{expected} dropped=1 kept=0",
         "retention status=ok mode=apply dropped=0 kept_days=none counts=1 runs=0",
     ]
     assert [_counted(old, gone), _counted(old, gone + timedelta(days=1))] == [0, 9]
@@ -245,7 +260,7 @@ def test_old_runs_go_and_their_days_stay_shown_as_done(
     lines()
     _configure(monkeypatch, tmp_path, runs_days=KEEP)
     assert cli.main(["retention"]) == 0
-    assert " past=1 " in lines()[0]
+    assert " expired=1 " in lines()[0]
     assert cli.main(["retention", "--apply"]) == 0
     assert lines()[-1] == "retention status=ok mode=apply dropped=0 kept_days=none counts=0 runs=1"
     with configured_instance() as instance:
@@ -263,7 +278,7 @@ def _schedule_context(instance: dg.DagsterInstance) -> dg.ScheduleEvaluationCont
 
 
 def test_the_job_is_a_dry_run_unless_told_and_its_schedule_asks_only_where_something_is_configured(
-    old: Database, monkeypatch: pytest.MonkeyPatch
+    old: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     defs = definitions()
     schedule = defs.get_schedule_def("retention_schedule")
@@ -274,7 +289,8 @@ def test_the_job_is_a_dry_run_unless_told_and_its_schedule_asks_only_where_somet
         assert _partitions(old)[0] == OLD[0]
         assert job.execute_in_process(run_config=request.run_config, instance=instance).success
         assert _partitions(old)[0] == OLD[-1] + timedelta(days=1)
-        monkeypatch.delenv("OPS_CONFIG")
+    _configure(monkeypatch, tmp_path)
+    with configured_instance() as instance, _schedule_context(instance) as context:
         assert not schedule.evaluate_tick(context).run_requests
         failed = job.execute_in_process(instance=instance, raise_on_error=False)
         assert not failed.success

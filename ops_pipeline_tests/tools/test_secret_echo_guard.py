@@ -34,16 +34,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ops_pipeline.contract.config import Thresholds
-from ops_pipeline.contract.words import Label
+from ops_pipeline.contract.tokens import Label
 from ops_pipeline.health import DayCounts, evaluate
-from ops_pipeline.health.metrics import Metrics, delivered_totals, hold_suppression_rates, second_touch_summaries
+from ops_pipeline.health.metrics import compute_metrics
 from ops_pipeline.health.replay import replay
 from ops_pipeline.report.daily_lines import daily_lines
 from ops_pipeline.report.replay_page import write_replay_page
-from ops_pipeline.tools import secret_scan
+from ops_pipeline.secret_guard import scan
+from ops_pipeline.secret_guard.scan import RULES
+from ops_pipeline.secret_guard.values import ENDINGS
 from ops_pipeline.tools.secret_echo_guard import main
-from ops_pipeline.tools.secret_scan import RULES
-from ops_pipeline.tools.secret_values import ENDINGS
 
 Lines = Callable[[], list[str]]
 ROOT = Path(__file__).resolve().parents[2]
@@ -275,8 +275,8 @@ def test_of_many_findings_a_hundred_are_named_and_all_are_counted(tmp_path: Path
 def test_in_a_long_file_nothing_is_lost_and_every_line_has_its_number(
     tmp_path: Path, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(secret_scan, "_PIECE", 500)
-    monkeypatch.setattr(secret_scan, "_OVERLAP", 200)
+    monkeypatch.setattr(scan, "_PIECE", 500)
+    monkeypatch.setattr(scan, "_OVERLAP", 200)
     monkeypatch.setenv("API_TOKEN", "of-no-known-form")
     rows = ["of-no-known-form" if n % 7 == 0 else OWN["ops_uuid"][0] if n % 5 == 0 else "x" * n for n in range(150)]
     (tmp_path / "log").write_text("".join(f"{row}\n" for row in rows))
@@ -297,12 +297,7 @@ def _own_output(folder: Path) -> None:
     last = date(2026, 11, 7)
     counts = {("first", "offered", None): 300, ("first", "delivered", None): 280, ("first", "held", "unknown"): 20}
     days = [DayCounts(last - timedelta(days=ago), counts) for ago in range(400)]
-    metrics = Metrics(
-        as_of=last,
-        totals=delivered_totals(days, last, (7, 30)),
-        rates=hold_suppression_rates(days, last, (7, 30)),
-        second_touch=second_touch_summaries(days, last, (7, 30)),
-    )
+    metrics = compute_metrics(days, last, (7, 30))
     daily = [*daily_lines(metrics, evaluate(days, last))]
     (folder / "daily.log").write_text("".join(f"{line}\n{line.as_json()}\n" for line in daily))
     verdicts = [one for some in replay(days, last - timedelta(days=99), last, Thresholds()) for one in some]
@@ -394,7 +389,7 @@ def test_a_value_of_the_environment_is_found_in_every_form(
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=6, max_size=40), st.binary(), st.binary())
 @settings(max_examples=300)
 def test_base64_of_anything_around_a_value_holds_one_of_its_forms(value: str, before: bytes, after: bytes) -> None:
-    from ops_pipeline.tools.secret_values import _forms
+    from ops_pipeline.secret_guard.values import _forms
 
     known = list(_forms(value))
     for encoded in (value.encode(), b64encode(before + value.encode() + after), quote(value).encode()):

@@ -73,17 +73,20 @@ def test_an_unhealthy_day_is_explained_by_the_windows_that_were_tried_and_by_wha
     assert watchdog_explain.main([f"--as-of={DAY}"]) == 0
     printed = lines()
     (hold,) = [line for line in printed if " touch=first signal=hold_rate " in line and "_signal " in line]
-    assert " status=unhealthy reason=hold_rate_high window_days=1 x=60 n=300 rate=0.2000 expected=0.0500 " in hold
+    assert (
+        " status=unhealthy reason=hold_rate_high window_days=1 count=60 total=300 rate=0.2000 expected=0.0500 "
+        in hold
+    )
     windows = [
         _fields(one) for one in printed if one.startswith("watchdog_explain_window touch=first signal=hold_rate")
     ]
     assert [one["window_days"] for one in windows] == ["1", "2", "7", "14"]
     (day,) = [one for one in windows if one["window_days"] == "1"]
-    assert (day["x"], day["unhealthy"]) == ("60", "yes")
-    assert float(day["expected_x"]) == pytest.approx(15, abs=0.01)
+    assert (day["count"], day["unhealthy"]) == ("60", "yes")
+    assert float(day["expected_count"]) == pytest.approx(15, abs=0.01)
     assert float(day["times_expected"]) == pytest.approx(4, abs=0.01)
     # So many fewer would have been fine, and one less than that would not.
-    assert int(day["x"]) - int(day["excess"]) == int(day["critical_x"]) - 1
+    assert int(day["count"]) - int(day["excess"]) == int(day["critical_count"]) - 1
     (reasons,) = [
         _fields(one) for one in printed if one.startswith("watchdog_explain_reasons ") and "hold_rate" in one
     ]
@@ -102,7 +105,7 @@ def test_the_count_that_is_called_fine_is_fine_and_one_more_is_not(prod: Databas
     _store(prod)
     watchdog_explain.main([f"--as-of={DAY}"])
     day = _fields_of(lines(), "watchdog_explain_window")[0]
-    for held, status in ((int(day["critical_x"]), "unhealthy"), (int(day["critical_x"]) - 1, "healthy")):
+    for held, status in ((int(day["critical_count"]), "unhealthy"), (int(day["critical_count"]) - 1, "healthy")):
         with prod.engine.begin() as connection:
             change = "UPDATE ops.daily_counts SET events = :n WHERE utc_day = :day AND reason = 'rate_limited'"
             connection.execute(text(change), {"n": held - 5, "day": DAY})
@@ -124,6 +127,7 @@ def test_of_a_rate_beyond_its_limit_it_says_how_many_fewer_would_have_been_fine(
     _store(prod, bad_days=tuple(DAY - timedelta(days=ago) for ago in range(7)), days=7)
     with prod.engine.begin() as connection:
         connection.execute(text("UPDATE ops.daily_counts SET events = 195 WHERE reason = 'rate_limited'"))
+        connection.execute(text("UPDATE ops.daily_counts SET events = 100 WHERE outcome = 'queued'"))
     watchdog_explain.main([])
     (limit,) = _fields_of(lines(), "watchdog_explain_limit")
     # 1,400 of 2,100; z = 3.0902: 735 + z * sqrt(2100 * 0.35 * 0.65) = 802.5, so that 802 would be fine.
@@ -229,7 +233,7 @@ def test_the_report_is_one_page_with_a_plot_and_the_same_figures(
         (["--from=2026-13-01"], "reason=invalid_day"),
         ([f"--from={DAY}", f"--to={DAY - timedelta(days=1)}"], "reason=usage option=from"),
         ([f"--to={DAY + timedelta(days=2)}"], "reason=day_not_complete"),
-        (["--config=/nowhere/candidate.toml"], "reason=invalid_config"),
+        (["--config=/nowhere/candidate.toml"], "reason=invalid_config line=none key=none expected=file"),
         ([f"--from={DAY}", "--report=/nowhere/replay.html"], "reason=file_not_written"),
     ],
 )

@@ -1,0 +1,206 @@
+"""What all commands share: arguments, the one error boundary, lines and exit codes.
+
+A command is a function from parsed arguments and an output to an exit code. Whatever it raises becomes one line.
+"""
+
+from __future__ import annotations
+
+import _thread
+import argparse
+import atexit
+import signal
+import sys
+import warnings
+
+from ops_pipeline.contract.errors import OpsError, silence_libraries, to_ops_error
+from ops_pipeline.contract.lines import ExitCode, Format, Line, LineName, NagiosState, Output
+from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.tokens import Label
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn
+
+_SOON_SECONDS = 0.01
+_HELP_WIDTH = 120
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help as it is written; of a fixed width, since asking for the terminal's costs a tenth of the start."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_HELP_WIDTH)
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, but a usage error is exit 1 and one line: exit 2 means unhealthy here."""
+
+    def error(self, message: str) -> NoReturn:  # noqa: ARG002 - the message quotes what was typed
+        raise OpsError(Reason.USAGE)
+
+    def parse(self, argv: Sequence[str] | None) -> argparse.Namespace:
+        """Parse `argv`. Raises OpsError `usage`, naming the option where one of ours is at fault."""
+        try:
+            return self.parse_args(argv)
+        except argparse.ArgumentError as error:
+            # Newer versions of Python raise it for what is missing too, and then it names none.
+            option = Label.or_none((error.argument_name or "").split("/")[-1].lstrip("-").replace("-", "_").lower())
+        raise OpsError(Reason.USAGE) if option is None else OpsError(Reason.USAGE, option=option)
+
+
+class Command:
+    """One tool. `run` gets the parsed arguments and the output, says lines and returns the exit code."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        line: LineName,
+        description: str,
+        epilog: str,
+        add_arguments: Callable[[argparse.ArgumentParser], None],
+        run: Callable[[argparse.Namespace, Output], int],
+        failure_line: Callable[[argparse.Namespace], tuple[LineName, dict[str, object]]] | None = None,
+        nagios_failure: NagiosState | None = None,
+        exposes_samples: bool = False,
+        uses_libraries: bool = True,
+    ) -> None:
+        """Make a command.
+
+        `line` is the line that says that the tool failed; where that depends on the arguments, `failure_line` gives
+        it with fields that come before its reason. `nagios_failure` is what a failure means to a monitoring system;
+        without it the tool has no such format, as it has none for Prometheus unless it `exposes_samples`. A tool of
+        the standard library alone has no library to silence.
+        """
+        self.name = name
+        self.line = line
+        self.description = description
+        self.epilog = epilog
+        self.add_arguments = add_arguments
+        self.run = run
+        self.failure_line = failure_line
+        self.nagios_failure = nagios_failure
+        self.exposes_samples = exposes_samples
+        self.uses_libraries = uses_libraries
+
+    def main(self, argv: Sequence[str] | None = None) -> int:
+        """Run the command with `argv` (default: the process's own) and return its exit code; raises nothing."""
+        _quieten()
+        if self.uses_libraries:
+            _silence_log()
+        try:
+            return self._main(sys.argv[1:] if argv is None else argv)
+        finally:
+            _finish_undisturbed()
+
+    def _main(self, argv: Sequence[str]) -> int:
+        name: LineName = self.line
+        fields: dict[str, object] = {}
+        output = self._output_for_usage_error(argv)
+        try:
+            arguments = self.parser().parse(argv)
+            output = self._output(arguments.format, is_quiet=arguments.quiet)
+            if self.failure_line:
+                name, fields = self.failure_line(arguments)
+            return self.run(arguments, output)
+        except SystemExit as end:  # --help
+            return ExitCode.OK if end.code in (None, 0) else ExitCode.FAILED
+        except BaseException as error:  # noqa: BLE001 - the outermost boundary
+            failure = to_ops_error(error)
+            # CPython remembers an interrupt that struck inside exec(), and would end the process by it after all.
+            exec("")  # noqa: S102
+            fields |= {"reason": failure.reason, **failure.fields}
+        return output.finish(Line(name, status=Label("fail"), **fields), ExitCode.FAILED)
+
+    def parser(self) -> _Parser:
+        """Return the parser of the command's arguments."""
+        parser = _Parser(
+            prog=f"ops-pipeline {self.name}",
+            description=self.description,
+            epilog=self.epilog,
+            formatter_class=_Help,
+            exit_on_error=False,
+            allow_abbrev=False,
+        )
+        self.add_all_arguments(parser)
+        return parser
+
+    def add_all_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the arguments that every command has, then the command's own."""
+        parser.add_argument(
+            "--format",
+            choices=[form.value for form in self._formats()],
+            default=Format.LINE.value,
+            help="key=value lines (the default), a JSON object for each line"
+            + (", or one line for a monitoring system" if self.nagios_failure is not None else "")
+            + (", or the samples themselves for Prometheus" if self.exposes_samples else ""),
+        )
+        parser.add_argument(
+            "--json", dest="format", action="store_const", const=Format.JSON.value, help="short for --format=json"
+        )
+        parser.add_argument(
+            "--quiet",
+            action="store_true",
+            help="say nothing if the exit code is 0, else only what decided it",
+        )
+        self.add_arguments(parser)
+
+    def _formats(self) -> list[Format]:
+        special = {Format.NAGIOS: self.nagios_failure is not None, Format.PROM: self.exposes_samples}
+        return [form for form in Format if special.get(form, True)]
+
+    def _output(self, form: str, *, is_quiet: bool) -> Output:
+        failure = NagiosState.UNKNOWN if self.nagios_failure is None else self.nagios_failure
+        return Output(Format(form), is_quiet=is_quiet, failure=failure)
+
+    def _output_for_usage_error(self, argv: Sequence[str]) -> Output:
+        """Return the output that a command line which cannot be parsed asks for."""
+        asked = [form for form in self._formats() if f"--{form}" in argv or f"--format={form}" in argv]
+        return self._output(asked[-1] if asked else Format.LINE, is_quiet=False)
+
+
+def _quieten() -> None:
+    """Keep warnings off the terminal, and turn SIGTERM into an orderly end."""
+    warnings.simplefilter("ignore")
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _repeat_lost_interrupt
+    try:
+        signal.signal(signal.SIGTERM, _interrupt)
+    except ValueError:  # in a thread of another program
+        return
+
+
+def _silence_log() -> None:
+    """Keep libraries' log records off the terminal."""
+    import logging
+
+    silence_libraries()
+    if not logging.getLogger().handlers:
+        logging.getLogger().addHandler(logging.NullHandler())
+
+
+def _finish_undisturbed() -> None:
+    """Ignore Ctrl-C while the interpreter takes itself down: everything is done and said by then."""
+    atexit.unregister(_ignore_signals)
+    # Last registered is first called.
+    atexit.register(_ignore_signals)
+
+
+def _ignore_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _repeat_lost_interrupt(failure: sys.UnraisableHookArgs) -> None:
+    """Interrupt once more where Ctrl-C struck in a destructor, which can only report it; print nothing of others."""
+    import threading
+
+    if failure.exc_type is KeyboardInterrupt:
+        again = threading.Timer(_SOON_SECONDS, _thread.interrupt_main)
+        again.daemon = True
+        again.start()
+
+
+def _interrupt(_signal: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,64 @@
+"""The console script `ops-pipeline <tool> ...`: finds the tool and hands over."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from ops_pipeline.cli.catalogue import TOOLS
+from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output
+from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.tokens import Label
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+REASON = "--reason="
+COMPLETION = "--print-completion="
+SHELLS = ("bash", "zsh", "tcsh")
+
+
+def _help() -> str:
+    tools = "\n".join(f"  {name:<22}{what}" for name, what in TOOLS.items())
+    return (
+        "usage: ops-pipeline <tool> [options]\n\n"
+        "Is message delivery healthy, unhealthy, or is there too little data to say?\n\n"
+        f"tools:\n{tools}\n\n"
+        "ops-pipeline <tool> --help says what a tool prints, its exit codes and an example.\n"
+        "ops-pipeline --reason=WORD says what a reason means and what to do next.\n"
+        "ops-pipeline --version prints the version.\n"
+        "ops-pipeline --print-completion=bash|zsh|tcsh prints a script that completes tools and options.\n"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool that the first argument names; return its exit code."""
+    tool, *rest = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    if tool in ("--help", "-h"):
+        sys.stdout.write(_help())
+        return ExitCode.OK
+    if tool == "--version":
+        from importlib.metadata import version
+
+        sys.stdout.write(f"ops-pipeline {version('ops-pipeline')}\n")
+        return ExitCode.OK
+    if reason := next((one for one in Reason if tool == f"{REASON}{one}"), None):
+        sys.stdout.write(f"{reason}: {reason.means}\nNext: {reason.next_step}\n")
+        return ExitCode.OK
+    if tool.startswith(COMPLETION) and tool.removeprefix(COMPLETION) in SHELLS:
+        from ops_pipeline.cli.completion import completion
+
+        sys.stdout.write(completion(tool.removeprefix(COMPLETION)))
+        return ExitCode.OK
+    if tool not in TOOLS:
+        return Output().finish(
+            Line(LineName.OPS_PIPELINE, status=Label("fail"), reason=Reason.USAGE), ExitCode.FAILED
+        )
+    exit_code: int = importlib.import_module(f"ops_pipeline.tools.{tool}").main(rest)
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

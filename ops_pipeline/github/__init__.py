@@ -1,0 +1,1 @@
+"""What the tools for GitHub Actions know of GitHub. Standard library only: they run where no installation worked."""

@@ -1,0 +1,83 @@
+"""A day is published as a whole: its counts, figures and verdict change together, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import Connection, Engine
+
+from ops_pipeline.contract.config import HISTORY_DAYS, Config
+from ops_pipeline.contract.days import ONE_DAY, check_askable
+from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.events.rollup import RolledUp, roll_up, uncounted_days
+from ops_pipeline.health.counts import DayCounts
+from ops_pipeline.health.metrics import Metrics, compute_metrics
+from ops_pipeline.health.verdict import Verdict
+from ops_pipeline.health.watchdog import evaluate_range
+from ops_pipeline.store.daily_counts import lock_days, read_days
+from ops_pipeline.store.engine import writing
+from ops_pipeline.store.results import publish_segments, write_metrics, write_verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsSource:
+    """Where the events are."""
+
+    engine: Engine
+    relation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What was stored of some days."""
+
+    metrics: dict[date, Metrics]
+    verdicts: dict[date, Verdict]
+    counts: list[DayCounts]
+    """The counts of these days and of the days before that they look back on, oldest first."""
+    rolled_up: RolledUp
+    """What counting the events did; empty where they were not counted."""
+
+
+def count_and_publish(
+    ops: Engine, source: EventsSource, days: Sequence[date], *, first_day: date, config: Config
+) -> Published:
+    """Count the events of `days`, and publish these days.
+
+    The days before that were never counted and that the figures look back on are counted too. Raises OpsError
+    `day_before_first` or `day_not_complete`, and as `roll_up` does.
+    """
+    for day in (min(days), max(days)):
+        check_askable(day, first=first_day)
+    with writing(ops) as connection:
+        # Before the events are read: of two at once, the later one writes what it read later.
+        lock_days(connection)
+        wanted = uncounted_days(connection, days, first_day=first_day)
+        rolled_up = roll_up(connection, source.engine, source.relation, wanted, config=config)
+        return _publish(connection, days, config, rolled_up)
+
+
+def publish(ops: Engine, days: Sequence[date], *, config: Config) -> Published:
+    """Publish `days` from their stored counts. Raises OpsError `not_counted` for a day that has none."""
+    with writing(ops) as connection:
+        lock_days(connection)
+        return _publish(connection, days, config, RolledUp((), (), 0))
+
+
+def _publish(connection: Connection, days: Sequence[date], config: Config, rolled_up: RolledUp) -> Published:
+    first, last = min(days), max(days)
+    counts = read_days(connection, first - (HISTORY_DAYS - 1) * ONE_DAY, last)
+    if not set(days) <= {one.day for one in counts}:
+        raise OpsError(Reason.NOT_COUNTED)
+    judged = {verdict.as_of: verdict for verdict in evaluate_range(counts, first, last, config.thresholds)}
+    metrics, verdicts = {}, {}
+    for day in sorted(days):
+        recent = [one for one in counts if day - max(config.windows.days) * ONE_DAY < one.day <= day]
+        segments = publish_segments(connection, day, config.privacy, config.taxonomy.segments)
+        metrics[day] = compute_metrics(recent, day, config.windows.days, segments)
+        write_metrics(connection, metrics[day])
+        verdicts[day] = write_verdict(connection, judged[day])
+    return Published(metrics=metrics, verdicts=verdicts, counts=counts, rolled_up=rolled_up)

@@ -1,0 +1,1 @@
+"""Finding secrets and identifiers in files."""
