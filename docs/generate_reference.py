@@ -24,7 +24,7 @@ from sqlalchemy import Column, UniqueConstraint
 from sqlalchemy.dialects import postgresql
 
 from ops_pipeline.cli.catalogue import TOOLS, commands
-from ops_pipeline.contract.config import SECTIONS, Accepted, Config, Expected, Limits, Planned
+from ops_pipeline.contract.config import SECTIONS, Accepted, Config, Expected, Limits, Mute, Planned
 from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.lines import NONE, ExitCode, Format, Line, NagiosState, Output
 from ops_pipeline.contract.rates import RATES
@@ -94,8 +94,9 @@ KEY_MEANINGS = {
     "signals": "signals that there are",
     "failing": "of these, unhealthy ones",
     "undecided": "of these, ones with insufficient data",
-    "since": "first day of the present episode; it lasts until the second healthy day in a row",
-    "change": "what is new: `none`, `opened`, `worsened` or `recovered`",
+    "since": "first day of the present episode, of the signal or of the whole; it lasts until the second healthy day",
+    "change": "what is new: `none`, `opened`, `worsened` or `recovered`; of the whole also `spread`, `eased`",
+    "muted_until": "the last day on which nobody is told of the signal",
     "previous_status": "the status that this day had before, where late data made it another one",
 }
 
@@ -133,6 +134,7 @@ FAILURE_KEYS = {
     "key": "its key, with the section; of an unknown key the section alone",
     "expected": "what should have stood there, see [Configuration](configuration.md)",
     "cause": "at which step the connection failed, see below",
+    "addresses": "how many addresses refused a message",
     "argument": "which of the arguments, counted from 1",
     "last_day": "the last UTC day that was decided",
     "age_hours": "whole hours since it ended",
@@ -157,6 +159,11 @@ last = 2026-12-26
 since = 2026-11-02
 signal = "suppression_rate"
 touch = "second"
+
+[[alerts.mute]]
+signal = "failure_rate"
+touch = "first"
+last = 2026-11-30
 """
 
 NAGIOS = {
@@ -476,8 +483,15 @@ def _section_blocks() -> Iterator[str]:
         yield _table(("key", "default", "meaning", "rule"), _key_of_section_rows(cls))
 
 
-_EXAMPLES = {"thresholds": 0.05, "retention": 730, "links": "https://example.org/operator_runbook"}
-"""What a key without a default is, section by section."""
+_EXAMPLES = {
+    "failure_rate": 0.05,
+    "events_days": 730,
+    "counts_days": 730,
+    "name": "mailer",
+    "runbook": "https://example.org/operator_runbook",
+    "report": "https://example.org/report/index.html",
+}
+"""What a key without a default is."""
 
 
 def _example_file() -> str:
@@ -487,7 +501,7 @@ def _example_file() -> str:
         for key, field in cls.model_fields.items():
             default = field.default
             if default != () and not isinstance(default, BaseModel):
-                lines.append(f"{key} = {_toml(_EXAMPLES[section] if default is None else default)}")
+                lines.append(f"{key} = {_toml(_EXAMPLES[key] if default is None else default)}")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
 
@@ -495,7 +509,7 @@ def _example_file() -> str:
 def _configuration_schema() -> dict[str, Any]:
     """Return the JSON Schema of the file, each key with what it means."""
     schema = Config.model_json_schema()
-    models = {cls.__name__: cls for cls in (*SECTIONS.values(), Planned, Accepted, Limits)}
+    models = {cls.__name__: cls for cls in (*SECTIONS.values(), Planned, Accepted, Mute, Limits)}
     for name, cls in models.items():
         meanings = _meanings(cls)
         for key, of_key in schema["$defs"][name]["properties"].items():
@@ -551,17 +565,19 @@ def _configuration_page() -> str:
         f"""A label is a word of lower-case letters, digits and underscores that begins with a letter, at most 40
         characters. Reserved are {_words(Reserved)}, and for segments `{OTHER}`.""",
         "### A complete example",
-        """Every key with its default, but for those that have none: `failure_rate`, `events_days`, `counts_days` and
-        `runbook`, here with an example. **Leave `events_days` and `counts_days` out unless events and counts are to
-        go after that time.**""",
+        """Every key with its default, but for those that have none: `failure_rate`, `events_days`, `counts_days`,
+        `name`, `runbook` and `report`, here with an example. **Leave `events_days` and `counts_days` out unless
+        events and counts are to go after that time.**""",
         _block(_example_file(), "toml"),
-        "Segments, limits of one touch, a planned event, and a new level that was decided to be right:",
+        "Segments, limits of one touch, a planned event, a new level that was decided to be right, and a mute:",
         _block(_PARTS, "toml"),
         """The days of a planned event (UTC, both included; `touch` is optional) are left out of every baseline and
         window, and their verdict is `insufficient_data reason=planned`; an identity leak is reported all the same. An
         accepted level (`signal` is one of the four rates or `delivered`) forgets what was before: from that day on
         the signal learns anew, which takes six weeks for a rate and two for `delivered`; until then its limit holds.
         Whoever answers for the service decides that, in a reviewed change of this file.""",
+        """A muted signal is judged and shown as ever, but nobody is told of it up to and including its `last` day
+        (UTC). `signal` is any signal; without `touch` all touches are muted.""",
         """What the limits mean, and how many events each one needs:
         [How the watchdog decides](../explanation/watchdog.md).""",
     )

@@ -21,7 +21,16 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from ops_pipeline.cli.catalogue import commands
-from ops_pipeline.contract.config import HISTORY_DAYS, SECTIONS, Config, Links, Retention, Thresholds, parse_config
+from ops_pipeline.contract.config import (
+    HISTORY_DAYS,
+    SECTIONS,
+    Config,
+    Links,
+    Retention,
+    Service,
+    Thresholds,
+    parse_config,
+)
 from ops_pipeline.health import DayCounts, SignalName, Status, evaluate
 from ops_pipeline.health.baseline import BASELINE_DAYS, GAP_DAYS, MIN_DAYS, REACH_DAYS
 from ops_pipeline.health.rates import alpha
@@ -92,8 +101,12 @@ def test_the_documented_example_files_have_every_key_and_can_be_used() -> None:
         documented = {*every.get(section, {}), *special.get(section, {})}
         assert documented | {"first"} == {*cls.model_fields, "first"}
     retention = Retention(events_days=730, counts_days=730)
-    links = Links(runbook="https://example.org/operator_runbook")
-    assert parse_config(every) == Config(thresholds=Thresholds(failure_rate=0.05), retention=retention, links=links)
+    assert parse_config(every) == Config(
+        thresholds=Thresholds(failure_rate=0.05),
+        retention=retention,
+        service=Service(name="mailer"),
+        links=Links(runbook="https://example.org/operator_runbook", report="https://example.org/report/index.html"),
+    )
     assert parse_config(special).taxonomy.segments == ("email", "sms")
     found = parse_config(special).thresholds
     assert found.limit("second", "hold_rate") == 0.5
@@ -322,7 +335,10 @@ def test_the_documented_constants_and_priorities_are_those_of_the_code() -> None
     text = " ".join(WATCHDOG.read_text(encoding="utf-8").split())
     assert f"= {alpha(Thresholds()):.7f}" in text
     assert ", ".join(f"`{reason}`" for reason in WORST_FIRST) in text
-    assert f"nor do days more than {HISTORY_DAYS} days before it: {FOLLOWED_DAYS} on which" in text
+    assert (
+        f"at most {HISTORY_DAYS} days before the end of the day: days are judged in blocks of {FOLLOWED_DAYS}" in text
+    )
+    assert HISTORY_DAYS == 3 * FOLLOWED_DAYS
     assert f"The baseline of a day are the last {BASELINE_DAYS} days with events" in text
     assert f"that lie at least {GAP_DAYS} days before it" in text
     assert f"reaches back up to {REACH_DAYS} days. With fewer than {MIN_DAYS} days" in text

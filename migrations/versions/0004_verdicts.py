@@ -29,15 +29,20 @@ def upgrade() -> None:
             history_days integer,
             computed_at timestamptz NOT NULL DEFAULT now(),
             since date,
-            change text,
+            change text NOT NULL,
             previous_status text,
+            worst integer,
+            healthy_days integer,
+            quiet_days integer,
+            muted_until date,
             CONSTRAINT verdicts_pkey PRIMARY KEY (utc_day, position),
             CONSTRAINT verdicts_utc_day_signal_touch_key UNIQUE (utc_day, signal, touch),
             CONSTRAINT verdicts_signal_check CHECK (signal ~ '^[a-z][a-z0-9_]{0,39}$'),
             CONSTRAINT verdicts_touch_check CHECK (touch IN ('first', 'second', 'both')),
             CONSTRAINT verdicts_status_check CHECK (status IN ('healthy', 'insufficient_data', 'unhealthy')),
             CONSTRAINT verdicts_reason_check CHECK (reason ~ '^[a-z][a-z0-9_]{0,39}$'),
-            CONSTRAINT verdicts_change_check CHECK (change IN ('none', 'opened', 'worsened', 'recovered')),
+            CONSTRAINT verdicts_change_check
+                CHECK (change IN ('none', 'opened', 'spread', 'worsened', 'eased', 'recovered')),
             CONSTRAINT verdicts_previous_status_check
                 CHECK (previous_status IN ('healthy', 'insufficient_data', 'unhealthy'))
         )
@@ -45,6 +50,7 @@ def upgrade() -> None:
     op.execute("""
         COMMENT ON TABLE ops.verdicts IS 'What the watchdog said of a day: the whole, then signal by signal.'
     """)
+    op.execute("COMMENT ON COLUMN ops.verdicts.worst IS 'null: no episode is open'")
     op.execute("""
         COMMENT ON COLUMN ops.verdicts.position IS '0: the whole; 1 and up: the signals in their order'
     """)

@@ -22,6 +22,7 @@ TOOLS = {
     "retention": "drop what is past its date: events, counts, runs",
     "report": "one page of a day and the weeks before it, to mail or publish",
     "metrics": "the last decided day as samples for Prometheus",
+    "alerts": "tell people what is new, without Dagster's daemon",
     "selftest": "does the alarm ring? sets it off on purpose",
     "prod_verify": "is production in order? step by step, with a strict ops_daily",
     "doctor": "everything that a ticket needs, safe to paste; is the scheduler dead?",

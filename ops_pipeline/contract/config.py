@@ -46,9 +46,9 @@ from ops_pipeline.contract.vocabulary import (
     SignalName,
 )
 
-HISTORY_DAYS = 252
-"""Days of counts that a verdict looks back on: the 18 weeks that a baseline may reach, and the 18 weeks by which the
-first of those days is itself judged."""
+HISTORY_DAYS = 378
+"""Days of counts that a verdict looks back on at most: the 18 weeks that a baseline may reach, the 18 weeks by which
+the first of those days is itself judged, and up to 18 weeks more, since blocks of 18 weeks share one beginning."""
 COUNTED_DAYS = 91
 """Days that a run counts if they never were: the longest window, and enough for a first baseline."""
 LEAST_EVENTS_DAYS = 35
@@ -98,7 +98,9 @@ class Expected(StrEnum):
     LABELS = "list_of_labels"
     """A list of labels, each once, none of them reserved."""
     SIGNAL = "signal"
-    """One of the rates, or `"delivered"`."""
+    """The name of a signal; of `accepted`, one of the rates or `"delivered"`."""
+    LABEL = "label"
+    """A label: lower case letters, digits and underscores."""
     TOUCH = "touch"
     """`"first"`, `"second"` or `"both"`."""
     LIST = "list"
@@ -176,6 +178,7 @@ _Cells = Annotated[int, Field(ge=1, le=1000), _expects(Expected.WHOLE_NUMBER)]
 _Touch = Annotated[Scope, Field(strict=False), _expects(Expected.TOUCH)]
 _Day = Annotated[date, _expects(Expected.DAY)]
 _Word = Annotated[str, Field(pattern=LABEL_PATTERN)]
+_Label = Annotated[str | None, Field(pattern=LABEL_PATTERN), _expects(Expected.LABEL)]
 _RESERVED_REASONS = frozenset(Reserved)
 _Reasons = Annotated[
     tuple[_Word, ...],
@@ -376,15 +379,48 @@ def first_kept(last: date, days: int | None) -> date | None:
     return None if days is None else last - timedelta(days=days - 1)
 
 
+class Service(_Section):
+    """What is watched."""
+
+    name: _Label = None
+    """Its name: alerts begin with it, and receivers tell the alarms of several services apart by it."""
+
+
+class Mute(_Section):
+    """A signal that nobody is told of for some time: it is judged and shown as ever."""
+
+    signal: Annotated[SignalName, Field(strict=False), _expects(Expected.SIGNAL)]
+    touch: _Touch = Scope.BOTH
+    last: _Day
+    """The last UTC day of the mute."""
+
+    def covers(self, touch: str, signal: str, day: date) -> bool:
+        """Return whether a signal of a touch is muted on `day`."""
+        return self.signal == signal and self.touch in (Scope.BOTH, touch) and day <= self.last
+
+
+class Alerts(_Section):
+    """What people are told."""
+
+    blind_days: Annotated[int, Field(ge=1, le=31), _expects(Expected.DAYS)] = 3
+    """Days in a row without enough data to judge, after which people are told that nobody knows."""
+    remind_days: Annotated[int, Field(ge=0, le=365), _expects(Expected.DAYS)] = 7
+    """Days after which people are reminded of what is still so. 0: never."""
+    mute: Annotated[tuple[Mute, ...], Field(strict=False)] = ()
+    """Signals that nobody is told of for some time."""
+
+    def muted_until(self, touch: str, signal: str, day: date) -> date | None:
+        """Return the last day of the mute that covers a signal of a touch on `day`; None: it is not muted."""
+        return max((mute.last for mute in self.mute if mute.covers(touch, signal, day)), default=None)
+
+
 class Links(_Section):
     """Where people are sent."""
 
-    runbook: Annotated[
-        str | None,
-        _checked(lambda address: address is None or _is_page(address), Expected.PAGE),
-        _expects(Expected.PAGE),
-    ] = None
+    runbook: _Page = None
     """Address of the operator runbook as you publish it: checks and alerts link to what it says of their reason."""
+    report: _Page = None
+    """Address of the report as you publish it: alerts link to it."""
 
     def of(self, reason: Reason) -> str | None:
         """Return the address of what the runbook says of `reason`; None: no runbook is named."""
@@ -400,6 +436,8 @@ class Config(_Section):
     privacy: Privacy = Privacy()
     schedule: Schedule = Schedule()
     retention: Retention = Retention()
+    service: Service = Service()
+    alerts: Alerts = Alerts()
     links: Links = Links()
 
 
@@ -410,9 +448,11 @@ SECTIONS: Mapping[str, type[_Section]] = {
     "privacy": Privacy,
     "schedule": Schedule,
     "retention": Retention,
+    "service": Service,
+    "alerts": Alerts,
     "links": Links,
 }
-_MODELS: tuple[type[_Section], ...] = (Config, *SECTIONS.values(), Planned, Accepted)
+_MODELS: tuple[type[_Section], ...] = (Config, *SECTIONS.values(), Planned, Accepted, Mute)
 _KEYS = frozenset(key for model in _MODELS for key in model.model_fields)
 """Every word that a key may be: what stands in a file is named only where it is one of them."""
 

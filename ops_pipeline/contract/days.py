@@ -10,13 +10,21 @@ from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
 
 ONE_DAY = timedelta(days=1)
+_DUE = timedelta(hours=6)
+"""Time of the UTC day by which the day before should have been judged."""
 REPORTED_DAYS = 90
 """Days that a report shows unless it is asked for others."""
 
 
-def last_complete_day() -> date:
-    """Return the UTC day before today."""
-    return datetime.now(UTC).date() - ONE_DAY
+def last_complete_day(now: datetime | None = None) -> date:
+    """Return the UTC day before today, or before the day of `now`."""
+    return (now or datetime.now(UTC)).date() - ONE_DAY
+
+
+def due_day(now: datetime) -> date:
+    """Return the last UTC day that should have been judged by `now`: the schedule starts at 03:00 UTC."""
+    last = last_complete_day(now)
+    return last if now >= start_of(now.date()) + _DUE else last - ONE_DAY
 
 
 def parse_day(text: str) -> date:

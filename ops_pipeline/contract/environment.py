@@ -45,11 +45,15 @@ class Name(StrEnum):
     OPS_FIRST_DAY = ("OPS_FIRST_DAY", "First day (UTC) that can be asked for, as YYYY-MM-DD.", False, "2026-01-01")
     OPS_ALERT_URLS = (
         "OPS_ALERT_URLS",
-        "Who is told of a change of state: Apprise addresses (Slack, mail, PagerDuty, ...), apart by spaces.",
+        "Who is told of everything: Apprise addresses (Slack, mail, PagerDuty, ...), apart by spaces.",
+    )
+    OPS_PAGE_URLS = (
+        "OPS_PAGE_URLS",
+        "Who is woken: addresses as in OPS_ALERT_URLS that get only what opens, spreads, gets worse or fails.",
     )
     OPS_HEARTBEAT_URL = (
         "OPS_HEARTBEAT_URL",
-        "What is pinged after each finished ops_daily, the exit code as last part of the path (healthchecks.io).",
+        "What is pinged about the newest complete day, the exit code as last part of the path (healthchecks.io).",
     )
     OPS_ALLOW_NO_TLS = (
         "OPS_ALLOW_NO_TLS",

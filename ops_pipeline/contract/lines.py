@@ -48,6 +48,7 @@ class LineName(StrEnum):
     """The first token of every line there is."""
 
     ALERT = "alert"
+    ALERTS = "alerts"
     BACKFILL = "backfill"
     BACKFILL_DAYS = "backfill_days"
     DB_BOOTSTRAP = "db_bootstrap"
@@ -55,6 +56,7 @@ class LineName(StrEnum):
     DB_VERIFY = "db_verify"
     DEMO = "demo"
     DOCTOR = "doctor"
+    DOCTOR_ALERTS = "doctor_alerts"
     DOCTOR_DAGSTER = "doctor_dagster"
     DOCTOR_DATABASE = "doctor_database"
     DOCTOR_DAYS = "doctor_days"

@@ -38,6 +38,8 @@ class Rate:
     """The Dagster asset that its check belongs to; the second touch's belongs to the summaries."""
     question: str
     """What its check asks, with `{touch}` in it."""
+    said: str
+    """What a message says of its events after a percentage: 81.9 % held."""
 
     @property
     def formula(self) -> str:
@@ -66,6 +68,7 @@ RATES = (
         history_reason=Reason.HOLD_RATE_HIGH,
         asset="hold_suppression_rates",
         question="Is the share of {touch}-touch attempts that are held as usual, and within its limit?",
+        said="held",
     ),
     Rate(
         name=SignalName.SUPPRESSION_RATE,
@@ -77,6 +80,7 @@ RATES = (
         history_reason=Reason.SUPPRESSION_RATE_HIGH,
         asset="hold_suppression_rates",
         question="Is the share of suppressed {touch}-touch offers as usual, and within its limit?",
+        said="suppressed",
     ),
     Rate(
         name=SignalName.FAILURE_RATE,
@@ -88,6 +92,7 @@ RATES = (
         history_reason=Reason.FAILURE_RATE_HIGH,
         asset="hold_suppression_rates",
         question="Is the share of {touch}-touch sends that fail as usual, and within its limit?",
+        said="failed",
     ),
     Rate(
         name=SignalName.POSITIVE_RATE,
@@ -100,6 +105,7 @@ RATES = (
         history_reason=Reason.POSITIVE_RATE_LOW,
         asset="delivered_totals",
         question="Are there as many positive reactions per {touch}-touch delivery as usual, and enough?",
+        said="reacted positively",
     ),
 )
 """Every rate, in the order in which lines, tables and pages have them."""

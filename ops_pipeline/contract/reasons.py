@@ -425,8 +425,8 @@ class Reason(StrEnum):
     )
     ALERT_NOT_SENT = (
         "alert_not_sent",
-        "An alert could not be sent to every address; it is tried again at the sensor's next tick.",
-        "Run selftest --send; check the addresses in OPS_ALERT_URLS and the network.",
+        "An alert could not be sent to every address; it is tried again after a pause of up to an hour.",
+        "Run selftest --send; check the addresses in OPS_ALERT_URLS and OPS_PAGE_URLS, and the network.",
     )
     HEARTBEAT_NOT_SENT = (
         "heartbeat_not_sent",

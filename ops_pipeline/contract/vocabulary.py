@@ -88,19 +88,51 @@ class Change(StrEnum):
 
     NONE = "none"
     OPENED = "opened"
+    SPREAD = "spread"
+    """Of the whole: another signal became unhealthy while one was."""
     WORSENED = "worsened"
+    EASED = "eased"
+    """Of the whole: a signal recovered while another one is still unhealthy."""
     RECOVERED = "recovered"
 
 
 class AlertKind(StrEnum):
-    """What people are told."""
+    """What people are told, the most urgent first."""
 
     OPENED = "opened"
+    """A signal became unhealthy, and none was before."""
+    SPREAD = "spread"
+    """Another signal became unhealthy."""
     WORSENED = "worsened"
-    RECOVERED = "recovered"
+    """A signal became worse: a limit was crossed, traffic stopped, or more identities leaked."""
     FAILED = "failed"
-    """The daily run itself: nobody knows."""
+    """The daily run failed: nobody knows."""
+    BLIND = "blind"
+    """There has been too little data to judge for some days: nobody knows."""
+    REMINDER = "reminder"
+    """Something that was told some days ago is still so."""
+    EASED = "eased"
+    """A signal recovered, while something else goes on."""
+    RECOVERED = "recovered"
+    """Nothing that was told goes on."""
     TEST = "test"
+
+
+class AlertSubject(StrEnum):
+    """What an alert can be about besides the signals."""
+
+    RUN = "run"
+    """The daily run."""
+    WATCHDOG = "watchdog"
+    """The whole verdict."""
+
+
+class Severity(StrEnum):
+    """How an alert is to be shown by whoever receives it."""
+
+    FAILURE = "failure"
+    WARNING = "warning"
+    SUCCESS = "success"
 
 
 class AttemptsSource(StrEnum):

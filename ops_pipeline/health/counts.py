@@ -40,6 +40,11 @@ class DayCounts:
             if isinstance(events, bool) or not isinstance(events, int) or events < 0:
                 raise ValueError("a count is not a whole number of at least 0")
 
+    @property
+    def has_events(self) -> bool:
+        """Whether there was any event."""
+        return any(self.counts.values())
+
     def total(self, touch: str, outcome: str) -> int:
         """Return n(outcome) of one touch, as the source logs it."""
         return sum(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import Any, TypeAlias
 
@@ -35,15 +35,14 @@ LEAKED = frozenset((Outcome.HELD, Outcome.DISABLED))
 
 
 class History:
-    """The counts of every UTC day from the first with counts, or `first`, to `last`; a missing day had no events."""
+    """The counts of every UTC day from the first of `days`, or `first`, to `last`; a missing day had no events."""
 
-    def __init__(self, days: Iterable[DayCounts], oldest: date, first: date, last: date) -> None:
-        known = [day for day in days if oldest <= day.day <= last]
-        self.first = min((first, *(day.day for day in known)))
+    def __init__(self, days: Sequence[DayCounts], first: date, last: date) -> None:
+        self.first = min((first, *(day.day for day in days)))
         self.size = (last - self.first).days + 1
         per_touch = [[[0] * _WIDTH for _ in range(self.size)] for _ in TOUCHES]
         self.has_wide_segment: Mask = np.zeros(self.size, bool)
-        for day in known:
+        for day in days:
             position = self.position(day.day)
             self.has_wide_segment[position] = day.has_wide_segment
             rows = {touch: per_touch[number][position] for number, touch in enumerate(TOUCHES)}

@@ -33,11 +33,12 @@ class Episode:
 
 def replay(days: Sequence[DayCounts], first: date, last: date, thresholds: Thresholds) -> Iterator[list[Verdict]]:
     """Yield the verdicts of the days from `first` to `last`, some weeks at a time, so that progress can be shown."""
-    start = first
+    start, before = first, None
     while start <= last:
         stop = min(start + (_STEP_DAYS - 1) * ONE_DAY, last)
-        yield evaluate_range(days, start, stop, thresholds)
-        start = stop + ONE_DAY
+        found = evaluate_range(days, start, stop, thresholds, before)
+        yield found
+        start, before = stop + ONE_DAY, found[-1]
 
 
 def days_per_status(verdicts: Sequence[Verdict]) -> dict[Status, int]:

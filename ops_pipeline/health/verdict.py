@@ -8,6 +8,7 @@ from datetime import date
 from ops_pipeline.contract.rates import RATES
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Change, Scope, SignalName, Status
+from ops_pipeline.health.episodes import Episodes, Key, OpenEpisode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,18 @@ class Signal:
     min_detectable: float | None = None
     """The smallest multiple of the expected value that this volume shows with the configured power (while nothing is
     expected, of the limit); of what is bad when low, the largest. None: no multiple would show."""
+    since: date | None = None
+    """First day of its present episode; on the day of the recovery, of the one that ends. None: there is none."""
+    change: Change = Change.NONE
+    episode: OpenEpisode | None = None
+    """What the next day's verdict goes on from; None: no episode is open."""
+    muted_until: date | None = None
+    """The last day on which nobody is told of it; None: it is not muted."""
+
+    @property
+    def key(self) -> Key:
+        """Its touch and name."""
+        return self.touch, self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +64,17 @@ class Verdict:
     """The worst reason; where nothing is unhealthy, why the whole is healthy or cannot be judged."""
     signals: tuple[Signal, ...]
     since: date | None = None
-    """First day of the present episode; on the day of the recovery, of the one that ends. None: there is none."""
+    """First day since which some signal has had an episode; on the day of the recovery, of the one that ends. None:
+    there is none."""
     change: Change = Change.NONE
     previous_status: Status | None = None
     """The status that this day had before, where late data made it another one."""
+
+    @property
+    def episodes(self) -> Episodes:
+        """What is open after this day, for the next one to go on from."""
+        found = {signal.key: signal.episode for signal in self.signals if signal.episode is not None}
+        return Episodes(self.since if found else None, found)
 
     @property
     def unhealthy_reasons(self) -> tuple[Reason, ...]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from ops_pipeline.contract.config import HISTORY_DAYS, Thresholds
+from ops_pipeline.contract.config import Thresholds
 from ops_pipeline.contract.days import ONE_DAY
 from ops_pipeline.contract.rates import RATES, ratio
 from ops_pipeline.contract.reasons import Reason
@@ -16,7 +18,7 @@ from ops_pipeline.contract.vocabulary import Outcome, Scope, SignalName, Status
 from ops_pipeline.health.baseline import GAP_DAYS, MIN_DAYS, REACH_DAYS
 from ops_pipeline.health.counts import DayCounts, unique_days
 from ops_pipeline.health.data_quality import Quality, funnel, labels, logging_changed, wide_segments
-from ops_pipeline.health.episodes import phases
+from ops_pipeline.health.episodes import Episodes, Finding, Key, Phase
 from ops_pipeline.health.history import TOUCHES, Figures, History, Mask, sums
 from ops_pipeline.health.rates import IS_LOW_BAD, SERIES, RateTests, WindowTest, first_unhealthy
 from ops_pipeline.health.verdict import WORST_FIRST, Signal, Verdict
@@ -24,39 +26,102 @@ from ops_pipeline.health.volume import judge_volume
 from ops_pipeline.health.wilson import lower_bound, upper_bound, visible_above, visible_below
 
 _DEFAULTS = Thresholds()
-_IN_ORDER = (Reason.NONE_SEEN, Reason.LOGGING_CHANGED)
-FOLLOWED_DAYS = HISTORY_DAYS - REACH_DAYS - GAP_DAYS
-"""Days before the one in question that are judged too, so that baselines and episodes know which were unhealthy."""
+FOLLOWED_DAYS = REACH_DAYS + GAP_DAYS
+"""Days that are judged before the ones in question, so that their baselines know which days were unhealthy."""
+SIGNALS: tuple[Key, ...] = (
+    (Scope.BOTH, SignalName.IDENTITY_LEAK),
+    *((Scope(touch), name) for touch in TOUCHES for name in (SignalName.DELIVERED, *(rate.name for rate in RATES))),
+    (Scope.BOTH, SignalName.FUNNEL),
+    (Scope.BOTH, SignalName.LABELS),
+)
+"""Everything that is watched, in the order of a verdict's signals."""
 
 
-def evaluate(days: Sequence[DayCounts], as_of: date, thresholds: Thresholds = _DEFAULTS) -> Verdict:
+def history_start(day: date) -> date:
+    """Return the first UTC day whose counts the status of `day` depends on.
+
+    It is the same for all days of a block of FOLLOWED_DAYS: a day that is judged alone and one that is judged with
+    others see the same history, so that they get the same verdict.
+    """
+    return date.fromordinal(max(1, _block(day) - 2 * FOLLOWED_DAYS))
+
+
+def evaluate(
+    days: Sequence[DayCounts], as_of: date, thresholds: Thresholds = _DEFAULTS, before: Verdict | None = None
+) -> Verdict:
     """Return the verdict for the UTC day `as_of`.
 
-    `days` come in any order; a day that is missing had no events; days after `as_of` do not count, nor do days more
-    than HISTORY_DAYS back. Raises ValueError where a day is given twice.
+    `days` come in any order; a day that is missing had no events; days after `as_of` do not count. `before` is the
+    verdict of the day before, from which episodes go on: with it, days before `history_start(as_of)` do not count
+    either. Without it, the episodes are followed from the first day with events. Raises ValueError where a day is
+    given twice, or `before` is of another day.
     """
-    return evaluate_range(days, as_of, as_of, thresholds)[0]
+    return evaluate_range(days, as_of, as_of, thresholds, before)[0]
 
 
 def evaluate_range(
-    days: Sequence[DayCounts], first: date, last: date, thresholds: Thresholds = _DEFAULTS
+    days: Sequence[DayCounts],
+    first: date,
+    last: date,
+    thresholds: Thresholds = _DEFAULTS,
+    before: Verdict | None = None,
 ) -> list[Verdict]:
-    """Return the verdicts of the UTC days from `first` to `last`, each from the days up to it, as `evaluate` does."""
-    return Judgement(days, first, last, thresholds).verdicts()
+    """Return the verdicts of the UTC days from `first` to `last`, the same ones as `evaluate` returns.
+
+    `before` is the verdict of the day before `first`.
+    """
+    episodes = episodes_before(days, first, thresholds, before)
+    return [
+        verdict for judgement in judgements(days, first, last, thresholds) for verdict in judgement.verdicts(episodes)
+    ]
+
+
+def episodes_before(
+    days: Sequence[DayCounts], first: date, thresholds: Thresholds, before: Verdict | None
+) -> Episodes:
+    """Return what is open when `first` begins: as `before`, the verdict of the day before, has it, or followed."""
+    if before is not None:
+        if before.as_of != first - ONE_DAY:
+            raise ValueError("before is not of the day before")
+        return before.episodes
+    episodes = Episodes()
+    oldest = min((day.day for day in days if day.has_events), default=first)
+    for judgement in judgements(days, oldest, first - ONE_DAY, thresholds):
+        judgement.follow(episodes)
+    return episodes
+
+
+def judgements(days: Sequence[DayCounts], first: date, last: date, thresholds: Thresholds) -> Iterator[Judgement]:
+    """Yield the judgements that cover the days from `first` to `last`, in order: one for each block of days."""
+    unique_days(days)
+    counted = sorted((day for day in days if day.has_events), key=lambda day: day.day)
+    known = [day.day for day in counted]
+    while first <= last:
+        start, stop = history_start(first), min(last, date.fromordinal(_block(first) + FOLLOWED_DAYS - 1))
+        oldest = bisect_left(known, start)
+        # What comes before the first day with events must not count as days without.
+        if oldest < len(known) and first < known[oldest] <= stop:
+            stop = known[oldest] - ONE_DAY
+        yield Judgement(counted[oldest : bisect_left(known, stop + ONE_DAY)], first, stop, thresholds)
+        first = stop + ONE_DAY
+
+
+def _block(day: date) -> int:
+    return day.toordinal() // FOLLOWED_DAYS * FOLLOWED_DAYS
 
 
 class Judgement:
-    """What was found for the days from `first` to `last`, and for the ones before that they depend on.
+    """What was found for the days from `first` to `last` of one block, and for the ones before that they depend on.
 
-    Every array has the judged days as its last axis.
+    Made by `judgements`. Every array has the judged days as its last axis.
     """
 
     def __init__(self, days: Sequence[DayCounts], first: date, last: date, thresholds: Thresholds) -> None:
-        unique_days(days)
         self.thresholds = thresholds
-        self.history = history = History(days, first - (HISTORY_DAYS - 1) * ONE_DAY, first, last)
+        self.history = history = History(days, first, last)
         self._asked = history.position(first)
-        self._judged = np.arange(max(self._asked - FOLLOWED_DAYS, 0), history.size)
+        followed = history.position(date.fromordinal(max(1, _block(first) - FOLLOWED_DAYS)))
+        self._judged = np.arange(min(max(followed, 0), self._asked), history.size)
         planned = self._planned()
         self.rates = RateTests(history, self._judged, planned, thresholds)
         self.volume = judge_volume(history, planned, thresholds)
@@ -67,20 +132,34 @@ class Judgement:
         def of_judged(figures: Figures) -> Figures:
             return sums(figures, thresholds.window_days).sum(0)[self._judged]
 
+        self._day_leaks = history.leaked.sum(0)[self._judged]
         self._leaks, self._delivered = of_judged(history.leaked), of_judged(history[Outcome.DELIVERED])
         self._exposed = of_judged(history[Outcome.HELD] + history[Outcome.DISABLED])
         self._funnel = funnel(history, planned, thresholds.window_days)
         self._logging_changed = logging_changed(history, thresholds.window_days)
         self._labels = labels(history, thresholds.window_days, thresholds)
         self._has_wide_segment = wide_segments(history, thresholds.window_days)
-        self._found = self._unhealthy()
-        statuses, reasons = self._whole()
-        self._phases = list(phases(zip(map(history.day, self._judged.tolist()), statuses, reasons, strict=True)))
-        self._statuses, self._reasons = statuses, reasons
 
-    def verdicts(self) -> list[Verdict]:
-        """Return the verdict of each day that was asked for."""
-        return [self._verdict(at) for at in range(self._asked - int(self._judged[0]), len(self._judged))]
+    def follow(self, episodes: Episodes) -> None:
+        """Go on with `episodes` by each day that was asked for."""
+        for at in self._asked_for:
+            episodes.advance(self._day(at), self._findings(at))
+
+    def verdicts(self, episodes: Episodes) -> list[Verdict]:
+        """Return the verdict of each day that was asked for, and go on with `episodes` by these days."""
+        found = []
+        for at in self._asked_for:
+            findings = self._findings(at)
+            whole, phases = episodes.advance(self._day(at), findings)
+            found.append(self._verdict(at, findings, whole, phases))
+        return found
+
+    @property
+    def _asked_for(self) -> range:
+        return range(self._asked - int(self._judged[0]), len(self._judged))
+
+    def _day(self, at: int) -> date:
+        return self.history.day(int(self._judged[at]))
 
     def _planned(self) -> Mask:
         planned = np.zeros((len(TOUCHES), self.history.size), bool)
@@ -142,148 +221,171 @@ class Judgement:
         limited = np.where(low, self._visible >= self._limits / 2, self._visible <= (1 + self._limits) / 2)
         return np.where(self._has_baseline, learned, limited)
 
-    def _unhealthy(self) -> dict[Reason, Mask]:
-        """Return on which judged days each reason holds for any signal."""
+    @cached_property
+    def _is_judged(self) -> Mask:
+        """Whether any rate could be judged on a day."""
         is_planned = np.repeat(self.is_planned, len(RATES), axis=0)
-        is_beyond = self._is_beyond_limit & ~is_planned
-        is_unlike = self.rates.is_unhealthy & ~is_planned
-        volume = self.volume
-        found: dict[Reason, Mask] = {
-            Reason.IDENTITY_LEAK: self._leaks > 0,
-            Reason.TRAFFIC_STOPPED: volume.has_stopped[:, self._judged].sum(0) > 0,
-            Reason.DELIVERED_LOW: volume.is_low[:, self._judged].sum(0) > 0,
-            Reason.FUNNEL_BROKEN: self._funnel.is_bad[self._judged],
-            Reason.LABELS_UNUSABLE: self._labels.is_bad[self._judged],
-            Reason.NOT_A_SEGMENT: self._has_wide_segment[self._judged],
-        }
-        for number, rate in enumerate(RATES):
-            found[rate.limit_reason] = is_beyond[number :: len(RATES)].any(0)
-            found[rate.history_reason] = is_unlike[number :: len(RATES)].any(0)
+        found: Mask = (self._can_judge & (self._shown.total > 0) & ~is_planned).any(0)
         return found
 
-    def _whole(self) -> tuple[list[Status], list[Reason]]:
-        """Return status and reason of the whole on each judged day."""
-        is_planned = np.repeat(self.is_planned, len(RATES), axis=0)
-        is_judged = (self._can_judge & (self._shown.total > 0) & ~is_planned).any(0)
-        statuses, reasons = [], []
-        for at in range(len(self._judged)):
-            reason = next((one for one in WORST_FIRST if self._found[one][at]), None)
-            if reason is not None:
-                status = Status.UNHEALTHY
-            elif self.is_planned[:, at].all():
-                status, reason = Status.INSUFFICIENT_DATA, Reason.PLANNED
-            elif self._delivered[at] == 0:
-                status, reason = Status.INSUFFICIENT_DATA, Reason.DELIVERED_TOTAL_0
-            elif not is_judged[at]:
-                status, reason = Status.INSUFFICIENT_DATA, Reason.LOW_VOLUME
-            else:
-                status, reason = Status.HEALTHY, Reason.WITHIN_LIMITS
-            statuses.append(status)
-            reasons.append(reason)
-        return statuses, reasons
+    def _findings(self, at: int) -> dict[Key, Finding]:
+        """Return what was found of each signal, in the order of SIGNALS."""
+        found = [self._leak(at)]
+        for row in range(len(TOUCHES)):
+            found.append(self._volume_of(at, row))
+            found.extend(self._rate(at, row * len(RATES) + number) for number in range(len(RATES)))
+        found.append(self._funnel_of(at))
+        found.append(self._labels_of(at))
+        return dict(zip(SIGNALS, found, strict=True))
 
-    def _verdict(self, at: int) -> Verdict:
-        signals = [self._leak_signal(at)]
-        for row, touch in enumerate(TOUCHES):
-            signals.append(self._delivered_signal(at, row, Scope(touch)))
-            signals.extend(self._rate_signal(at, row * len(RATES) + number) for number in range(len(RATES)))
-        signals.extend(self._quality_signals(at))
+    def _leak(self, at: int) -> Finding:
+        if not self._leaks[at]:
+            return Finding(Status.HEALTHY, Reason.NONE_SEEN)
+        return Finding(Status.UNHEALTHY, Reason.IDENTITY_LEAK, int(self._day_leaks[at]))
+
+    def _volume_of(self, at: int, row: int) -> Finding:
+        volume, day = self.volume, int(self._judged[at])
+        if self.is_planned[row, at]:
+            return Finding(Status.INSUFFICIENT_DATA, Reason.PLANNED)
+        if not volume.delivered[row, : day + 1].any():
+            return Finding(Status.INSUFFICIENT_DATA, Reason.DELIVERED_TOTAL_0)
+        if volume.has_stopped[row, day]:
+            return Finding(Status.UNHEALTHY, Reason.TRAFFIC_STOPPED)
+        if volume.is_low[row, day]:
+            return Finding(Status.UNHEALTHY, Reason.DELIVERED_LOW)
+        if volume.delivered[row, day]:
+            return Finding(Status.HEALTHY, Reason.TRAFFIC_SEEN)
+        if np.isnan(volume.expected[row, day]):
+            return Finding(Status.INSUFFICIENT_DATA, Reason.NO_BASELINE)
+        return Finding(Status.HEALTHY, Reason.QUIET_EXPECTED)
+
+    def _rate(self, at: int, series: int) -> Finding:
+        _, rate = SERIES[series]
+        if self.is_planned[series // len(RATES), at]:
+            return Finding(Status.INSUFFICIENT_DATA, Reason.PLANNED)
+        if self._is_beyond_limit[series, at]:
+            return Finding(Status.UNHEALTHY, rate.limit_reason)
+        if self.rates.is_unhealthy[series, at]:
+            return Finding(Status.UNHEALTHY, rate.history_reason)
+        if not self._shown.total[series, at]:
+            return Finding(Status.INSUFFICIENT_DATA, Reason.NO_EVENTS)
+        if self._can_judge[series, at]:
+            learned = self._has_baseline[series, at]
+            return Finding(Status.HEALTHY, Reason.AS_EXPECTED if learned else Reason.WITHIN_LIMIT)
+        if np.isnan(self._limits[series, 0]) and not self._has_baseline[series, at]:
+            return Finding(Status.INSUFFICIENT_DATA, Reason.NO_BASELINE)
+        return Finding(Status.INSUFFICIENT_DATA, Reason.LOW_VOLUME)
+
+    def _funnel_of(self, at: int) -> Finding:
+        day = int(self._judged[at])
+        if self._funnel.is_bad[day]:
+            return Finding(Status.UNHEALTHY, Reason.FUNNEL_BROKEN)
+        return Finding(Status.HEALTHY, Reason.LOGGING_CHANGED if self._logging_changed[day] else Reason.NONE_SEEN)
+
+    def _labels_of(self, at: int) -> Finding:
+        day = int(self._judged[at])
+        if self._labels.is_bad[day]:
+            return Finding(Status.UNHEALTHY, Reason.LABELS_UNUSABLE)
+        if self._has_wide_segment[day]:
+            return Finding(Status.UNHEALTHY, Reason.NOT_A_SEGMENT)
+        return Finding(Status.HEALTHY, Reason.NONE_SEEN)
+
+    def _whole(self, at: int, findings: dict[Key, Finding]) -> tuple[Status, Reason]:
+        """Return status and reason of the whole."""
+        bad = {finding.reason for finding in findings.values() if finding.status is Status.UNHEALTHY}
+        if bad:
+            return Status.UNHEALTHY, min(bad, key=WORST_FIRST.index)
+        if self.is_planned[:, at].all():
+            return Status.INSUFFICIENT_DATA, Reason.PLANNED
+        if self._delivered[at] == 0:
+            return Status.INSUFFICIENT_DATA, Reason.DELIVERED_TOTAL_0
+        if not self._is_judged[at]:
+            return Status.INSUFFICIENT_DATA, Reason.LOW_VOLUME
+        return Status.HEALTHY, Reason.WITHIN_LIMITS
+
+    def _verdict(self, at: int, findings: dict[Key, Finding], whole: Phase, phases: dict[Key, Phase]) -> Verdict:
+        figures = [self._leak_figures(at)]
+        for row in range(len(TOUCHES)):
+            figures.append(self._volume_figures(at, row))
+            figures.extend(self._rate_figures(at, row * len(RATES) + number) for number in range(len(RATES)))
+        figures.extend(self._quality_figures(at, one) for one in (self._funnel, self._labels))
+        status, reason = self._whole(at, findings)
+        signals = [
+            Signal(
+                touch=touch,
+                name=name,
+                status=findings[touch, name].status,
+                reason=findings[touch, name].reason,
+                since=phases[touch, name].since,
+                change=phases[touch, name].change,
+                episode=phases[touch, name].episode,
+                **found,
+            )
+            for (touch, name), found in zip(SIGNALS, figures, strict=True)
+        ]
         return Verdict(
-            as_of=self.history.day(int(self._judged[at])),
-            status=self._statuses[at],
-            reason=self._reasons[at],
+            as_of=self._day(at),
+            status=status,
+            reason=reason,
             signals=tuple(signals),
-            since=self._phases[at].since,
-            change=self._phases[at].change,
+            since=whole.since,
+            change=whole.change,
         )
 
-    def _leak_signal(self, at: int) -> Signal:
-        leaks = int(self._leaks[at])
-        return Signal(
-            touch=Scope.BOTH,
-            name=SignalName.IDENTITY_LEAK,
-            status=Status.UNHEALTHY if leaks else Status.HEALTHY,
-            reason=Reason.IDENTITY_LEAK if leaks else Reason.NONE_SEEN,
-            window_days=self.thresholds.window_days,
-            count=leaks,
-            total=int(self._exposed[at]),
-        )
+    def _leak_figures(self, at: int) -> dict[str, Any]:
+        return {
+            "window_days": self.thresholds.window_days,
+            "count": int(self._leaks[at]),
+            "total": int(self._exposed[at]),
+        }
 
-    def _delivered_signal(self, at: int, row: int, touch: Scope) -> Signal:
+    def _volume_figures(self, at: int, row: int) -> dict[str, Any]:
         volume, day = self.volume, int(self._judged[at])
         window_days = int(volume.window_days[row, day])
         window = slice(day - window_days + 1, day + 1)
         expected = volume.expected[row, window]
-        status = Status.HEALTHY
-        if self.is_planned[row, at]:
-            status, reason = Status.INSUFFICIENT_DATA, Reason.PLANNED
-        elif not volume.delivered[row, : day + 1].any():
-            status, reason = Status.INSUFFICIENT_DATA, Reason.DELIVERED_TOTAL_0
-        elif volume.has_stopped[row, day]:
-            status, reason = Status.UNHEALTHY, Reason.TRAFFIC_STOPPED
-        elif volume.is_low[row, day]:
-            status, reason = Status.UNHEALTHY, Reason.DELIVERED_LOW
-        elif volume.delivered[row, day]:
-            reason = Reason.TRAFFIC_SEEN
-        elif np.isnan(volume.expected[row, day]):
-            status, reason = Status.INSUFFICIENT_DATA, Reason.NO_BASELINE
-        else:
-            reason = Reason.QUIET_EXPECTED
-        return Signal(
-            touch=touch,
-            name=SignalName.DELIVERED,
-            status=status,
-            reason=reason,
-            window_days=window_days,
-            history_days=int(volume.days[row, day]),
-            count=int(volume.delivered[row, window].sum()),
-            expected=None if np.isnan(expected).all() else float(np.nansum(expected)),
-            min_detectable=_known(volume.min_detectable[row, day]),
-        )
+        return {
+            "window_days": window_days,
+            "history_days": int(volume.days[row, day]),
+            "count": int(volume.delivered[row, window].sum()),
+            "expected": None if np.isnan(expected).all() else float(np.nansum(expected)),
+            "min_detectable": _known(volume.min_detectable[row, day]),
+        }
 
-    def _rate_signal(self, at: int, series: int) -> Signal:
-        touch, rate = SERIES[series]
+    def _rate_figures(self, at: int, series: int) -> dict[str, Any]:
         shown = self._shown
-        status, reason = Status.INSUFFICIENT_DATA, Reason.NO_EVENTS
-        if self.is_planned[series // len(RATES), at]:
-            reason = Reason.PLANNED
-        elif self._is_beyond_limit[series, at]:
-            status, reason = Status.UNHEALTHY, rate.limit_reason
-        elif self.rates.is_unhealthy[series, at]:
-            status, reason = Status.UNHEALTHY, rate.history_reason
+        is_planned = self.is_planned[series // len(RATES), at]
+        if self.rates.is_unhealthy[series, at] and not self._is_beyond_limit[series, at] and not is_planned:
+            # What decides: the window that chance explains least.
             shown = min(
                 (window for window in self.rates.windows if window.is_unhealthy[series, at]),
                 key=lambda window: float(window.tail[series, at]),
             )
-        elif shown.total[series, at]:
-            if self._can_judge[series, at]:
-                learned = self._has_baseline[series, at]
-                status, reason = Status.HEALTHY, Reason.AS_EXPECTED if learned else Reason.WITHIN_LIMIT
-            elif np.isnan(self._limits[series, 0]) and not self._has_baseline[series, at]:
-                reason = Reason.NO_BASELINE
-            else:
-                reason = Reason.LOW_VOLUME
         count, total = int(shown.count[series, at]), int(shown.total[series, at])
         expected = shown.expected[series, at]
         has_baseline = self._has_baseline[series, at]
         detectable = self._min_detectable if has_baseline else self._visible / self._limits
         critical = self.critical(shown, at, series)
-        return Signal(
-            touch=Scope(touch),
-            name=rate.name,
-            status=status,
-            reason=reason,
-            window_days=shown.window_days,
-            count=count,
-            total=total,
-            rate=ratio(count, total),
-            expected=_known(expected / total) if total else None,
-            critical=critical / total if total and critical is not None else None,
-            limit=_known(self._limits[series, 0]),
-            bound=_known(self._bound[series, at]),
-            history_days=int(self._baseline_days[series, at]),
-            min_detectable=_known(detectable[series, at]),
-        )
+        return {
+            "window_days": shown.window_days,
+            "count": count,
+            "total": total,
+            "rate": ratio(count, total),
+            "expected": _known(expected / total) if total else None,
+            "critical": critical / total if total and critical is not None else None,
+            "limit": _known(self._limits[series, 0]),
+            "bound": _known(self._bound[series, at]),
+            "history_days": int(self._baseline_days[series, at]),
+            "min_detectable": _known(detectable[series, at]),
+        }
+
+    def _quality_figures(self, at: int, quality: Quality) -> dict[str, Any]:
+        day = int(self._judged[at])
+        return {
+            "window_days": self.thresholds.window_days,
+            "count": int(quality.count[day]),
+            "total": int(quality.total[day]),
+        }
 
     def critical(self, window: WindowTest, at: int, series: int) -> int | None:
         """Return the count from which a window of a series would be unhealthy by history; None: no count would."""
@@ -298,32 +400,6 @@ class Judgement:
             self.thresholds,
             is_low=bool(IS_LOW_BAD[series]),
         )
-
-    def _quality_signals(self, at: int) -> list[Signal]:
-        day = int(self._judged[at])
-        found: list[Signal] = []
-        quality: tuple[tuple[SignalName, Quality, Reason], ...] = (
-            (SignalName.FUNNEL, self._funnel, Reason.FUNNEL_BROKEN),
-            (SignalName.LABELS, self._labels, Reason.LABELS_UNUSABLE),
-        )
-        for name, one, bad_reason in quality:
-            reason = bad_reason if one.is_bad[day] else Reason.NONE_SEEN
-            if name is SignalName.LABELS and reason is Reason.NONE_SEEN and self._has_wide_segment[day]:
-                reason = Reason.NOT_A_SEGMENT
-            if name is SignalName.FUNNEL and reason is Reason.NONE_SEEN and self._logging_changed[day]:
-                reason = Reason.LOGGING_CHANGED
-            found.append(
-                Signal(
-                    touch=Scope.BOTH,
-                    name=name,
-                    status=Status.HEALTHY if reason in _IN_ORDER else Status.UNHEALTHY,
-                    reason=reason,
-                    window_days=self.thresholds.window_days,
-                    count=int(one.count[day]),
-                    total=int(one.total[day]),
-                )
-            )
-        return found
 
 
 def _known(figure: float) -> float | None:

@@ -8,18 +8,20 @@ from datetime import date
 
 from sqlalchemy import Connection, Engine
 
-from ops_pipeline.contract.config import HISTORY_DAYS, Config
-from ops_pipeline.contract.days import ONE_DAY, check_askable
+from ops_pipeline.contract.config import Config
+from ops_pipeline.contract.days import ONE_DAY, check_askable, last_complete_day
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.events.rollup import RolledUp, roll_up, uncounted_days
+from ops_pipeline.health.alerts import with_mutes
 from ops_pipeline.health.counts import DayCounts
 from ops_pipeline.health.metrics import Metrics, compute_metrics
 from ops_pipeline.health.verdict import Verdict
-from ops_pipeline.health.watchdog import evaluate_range
+from ops_pipeline.health.watchdog import evaluate_range, history_start
+from ops_pipeline.operations.alerts import note_news
 from ops_pipeline.store.daily_counts import lock_days, read_days
 from ops_pipeline.store.engine import writing
-from ops_pipeline.store.results import publish_segments, write_metrics, write_verdict
+from ops_pipeline.store.results import publish_segments, read_verdict, write_metrics, write_verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +71,14 @@ def publish(ops: Engine, days: Sequence[date], *, config: Config) -> Published:
 
 def _publish(connection: Connection, days: Sequence[date], config: Config, rolled_up: RolledUp) -> Published:
     first, last = min(days), max(days)
-    counts = read_days(connection, first - (HISTORY_DAYS - 1) * ONE_DAY, last)
+    before = read_verdict(connection, first - ONE_DAY)
+    # Where the day before was never judged, episodes are followed from the first day.
+    start = date.min if before is None else min(history_start(first), first - max(config.windows.days) * ONE_DAY)
+    counts = read_days(connection, start, last)
     if not set(days) <= {one.day for one in counts}:
         raise OpsError(Reason.NOT_COUNTED)
-    judged = {verdict.as_of: verdict for verdict in evaluate_range(counts, first, last, config.thresholds)}
+    found = evaluate_range(counts, first, last, config.thresholds, before)
+    judged = {verdict.as_of: with_mutes(verdict, config.alerts) for verdict in found}
     metrics, verdicts = {}, {}
     for day in sorted(days):
         recent = [one for one in counts if day - max(config.windows.days) * ONE_DAY < one.day <= day]
@@ -80,4 +86,5 @@ def _publish(connection: Connection, days: Sequence[date], config: Config, rolle
         metrics[day] = compute_metrics(recent, day, config.windows.days, segments)
         write_metrics(connection, metrics[day])
         verdicts[day] = write_verdict(connection, judged[day])
+    note_news(connection, config, yesterday=last_complete_day(), counts=counts)
     return Published(metrics=metrics, verdicts=verdicts, counts=counts, rolled_up=rolled_up)

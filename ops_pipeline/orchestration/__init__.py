@@ -1,1 +1,4 @@
-"""Dagster: partitions, assets, checks, jobs, schedules. The only layer that imports it; thin over the layers below."""
+"""Dagster: partitions, assets, checks, jobs, schedules; thin over the layers below.
+
+The only layer that imports it.
+"""

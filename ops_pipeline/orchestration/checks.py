@@ -16,7 +16,6 @@ from ops_pipeline.contract.days import parse_day
 from ops_pipeline.contract.errors import error_boundary
 from ops_pipeline.contract.lines import as_text
 from ops_pipeline.contract.rates import RATES
-from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Scope, Touch
 from ops_pipeline.health import Signal, SignalName, Status, Verdict
 from ops_pipeline.orchestration.assets import DIGITS
@@ -131,16 +130,16 @@ def _severity(status: Status) -> dg.AssetCheckSeverity:
     return dg.AssetCheckSeverity.WARN if status is Status.INSUFFICIENT_DATA else dg.AssetCheckSeverity.ERROR
 
 
-def _shown(
-    judged: Judged, touch: Scope, name: str, status: Status, reason: Reason
-) -> dict[str, str | dg.MetadataValue]:
-    """Return what every check says: status, since when, and what to do."""
-    since, runbook = judged.status_since.get((touch, name)), judged.links.of(reason)
+def _shown(judged: Judged, one: Verdict | Signal, touch: Scope, name: str) -> dict[str, str | dg.MetadataValue]:
+    """Return what every check says: status, since when, what is new, and what to do."""
+    since, runbook = judged.status_since.get((touch, name)), judged.links.of(one.reason)
     return {
-        "status": status.value,
-        "reason": reason.value,
+        "status": one.status.value,
+        "reason": one.reason.value,
         **({} if since is None else {"status_since": since.isoformat()}),
-        "next_step": reason.next_step,
+        **({} if one.since is None else {"episode_since": one.since.isoformat()}),
+        "change": one.change.value,
+        "next_step": one.reason.next_step,
         **({} if runbook is None else {"runbook": dg.MetadataValue.url(runbook)}),
     }
 
@@ -158,9 +157,7 @@ def _whole(judged: Judged) -> dg.AssetCheckResult:
         severity=_severity(verdict.status),
         description=verdict.reason.means,
         metadata={
-            **_shown(judged, Scope.BOTH, WATCHDOG, verdict.status, verdict.reason),
-            **({} if verdict.since is None else {"episode_since": verdict.since.isoformat()}),
-            "change": verdict.change.value,
+            **_shown(judged, verdict, Scope.BOTH, WATCHDOG),
             "signals": dg.MetadataValue.md(table),
         },
     )
@@ -178,7 +175,8 @@ def _result(judged: Judged, signal: Signal) -> dg.AssetCheckResult:
         severity=_severity(signal.status),
         description=signal.reason.means,
         metadata={
-            **_shown(judged, signal.touch, signal.name, signal.status, signal.reason),
+            **_shown(judged, signal, signal.touch, signal.name),
+            **({} if signal.muted_until is None else {"muted_until": signal.muted_until.isoformat()}),
             # Numbers, so that Dagster plots them over the days.
             **{name: round(figure, DIGITS) for name, figure in figures.items() if figure is not None},
             "details": details,

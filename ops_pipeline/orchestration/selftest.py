@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -55,7 +56,7 @@ def selftest(folder: Path) -> Iterator[SelftestStep]:
         yield SelftestStep.VERDICT
         for _ in range(2):
             _tick(alerts, instance)
-        _require(len(received) == 1 and str(watchdog_line(verdict)) in received.pop())
+        _require(len(received) == 1 and str(watchdog_line(verdict)) in json.loads(received.pop())["message"])
         yield SelftestStep.ALERT
         _tick(heartbeat, instance)
         _require(received == [f"/ping/{int(ExitCode.NOT_HEALTHY)}"])

@@ -146,6 +146,9 @@ def signal_line(name: LineName, verdict: Verdict, signal: Signal) -> Line:
         bound=signal.bound,
         history_days=signal.history_days,
         min_detectable=signal.min_detectable,
+        since=signal.since,
+        change=signal.change,
+        muted_until=signal.muted_until,
     )
 
 

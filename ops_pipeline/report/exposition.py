@@ -69,6 +69,13 @@ def _signal(samples: _Samples, signal: Signal) -> None:
         samples.set(
             "signal_status", "1 for the signal's status, 0 for the others", is_so, {**labels, "status": status}
         )
+    if signal.since is not None:
+        samples.set(
+            "signal_episode_start_timestamp_seconds",
+            "Start of the signal's present episode; absent without one",
+            start_of(signal.since).timestamp(),
+            labels,
+        )
     observed = signal.count if signal.rate is None else signal.rate
     samples.set("signal_observed", "A rate as a fraction of 1; without one, events", observed, labels)
     for name, means in _SIGNAL.items():

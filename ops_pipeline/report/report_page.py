@@ -18,6 +18,7 @@ from ops_pipeline.health.counts import DayCounts, WindowCounts
 from ops_pipeline.health.metrics import DeliveredSegments, DeliveredTotal, Metrics, SecondTouchSummary
 from ops_pipeline.health.replay import days_per_status, episodes
 from ops_pipeline.health.verdict import Signal, Verdict
+from ops_pipeline.health.watchdog import SIGNALS
 from ops_pipeline.report.charts import funnel_chart, reasons_chart
 from ops_pipeline.report.daily_lines import daily_lines
 from ops_pipeline.report.page import rendered
@@ -94,6 +95,7 @@ def report_page(reported: ReportData, *, unjudged_days: int = 0) -> str:
         signals=sorted(verdict.signals, key=lambda signal: _WORST_FIRST.index(signal.status)) if verdict else (),
         episodes=episodes(verdicts)[::-1],
         totals=_reported_totals(metrics),
+        strips=[signal_series(reported.days, reported.verdicts, *key) for key in SIGNALS],
         rates=all_rate_series(reported.days, reported.verdicts),
         deliveries=[_deliveries(reported, touch) for touch in Touch],
         funnel=_funnel(metrics),

@@ -79,7 +79,9 @@ class Deliveries:
         return expected_of_a_day(self.series.signals.get(day))
 
 
-def signal_series(days: Sequence[date], verdicts: Mapping[date, Verdict], touch: Touch, name: SignalName) -> Series:
+def signal_series(
+    days: Sequence[date], verdicts: Mapping[date, Verdict], touch: Touch | Scope, name: SignalName
+) -> Series:
     """Return one signal of one touch on the days that have a verdict."""
     found = {
         day: signal

@@ -17,7 +17,7 @@ from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.tokens import SmallCell
 from ops_pipeline.contract.vocabulary import AttemptsSource, Change, Scope, SignalName, Status, Touch
 from ops_pipeline.health.metrics import DeliveredSegments, DeliveredTotal, Metrics, SecondTouchSummary
-from ops_pipeline.health.verdict import Verdict
+from ops_pipeline.health.verdict import Signal, Verdict
 
 SCHEMA_VERSION = 2
 """Version of the snapshot's shape: raised when a field changes its name or meaning, not when one is added."""
@@ -96,6 +96,9 @@ class SignalDocument(TypedDict):
     bound: float | None
     history_days: int | None
     min_detectable: float | None
+    since: date | None
+    change: Change
+    muted_until: date | None
 
 
 class SnapshotDocument(TypedDict):
@@ -132,13 +135,20 @@ def snapshot_line(metrics: Metrics, verdict: Verdict) -> Line:
             "hold_suppression_rates": [{**asdict(rate), "value": rate.value} for rate in metrics.rates],
             "second_touch_summaries": [_summary(summary) for summary in metrics.second_touch],
             "delivered_segments": [_segments(found) for found in metrics.segments],
-            "signals": [asdict(signal) for signal in verdict.signals],
+            "signals": [_signal(signal) for signal in verdict.signals],
         }
     )
 
 
 def _total(total: DeliveredTotal) -> dict[str, object]:
     return {**asdict(total), "positive_rate": total.positive_rate}
+
+
+def _signal(signal: Signal) -> dict[str, object]:
+    document = asdict(signal)
+    # What only the next day's verdict needs.
+    del document["episode"]
+    return document
 
 
 def _summary(summary: SecondTouchSummary) -> dict[str, object]:

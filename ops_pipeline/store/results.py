@@ -16,10 +16,12 @@ from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.rates import RATE_OF
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import AttemptsSource, Change, Outcome, Scope, SignalName, Status, Touch
+from ops_pipeline.health.episodes import OpenEpisode
 from ops_pipeline.health.metrics import DeliveredSegments, DeliveredTotal, Metrics, RateFigure, SecondTouchSummary
 from ops_pipeline.health.segments import Breakdown, break_down
 from ops_pipeline.health.verdict import Signal, Verdict
 from ops_pipeline.store.schema import (
+    alert_messages,
     daily_counts,
     delivered_segments,
     delivered_totals,
@@ -38,10 +40,12 @@ _OF_DAYS = (
     hold_suppression_rates,
     second_touch_summaries,
     verdicts,
+    alert_messages,
 )
 """Everything that is stored day by day."""
 _FIGURES = ("count", "total", "rate", "expected", "critical", "bound", "history_days", "min_detectable")
 
+_OF_EPISODE = ("worst", "healthy_days", "quiet_days")
 _COLUMN_OF = {"name": "rate"}
 _WORDS: Mapping[str, type[StrEnum]] = {"touch": Scope, "name": SignalName, "attempts_source": AttemptsSource}
 _RATES, _SCOPES = list(RATE_OF), list(Scope)
@@ -130,13 +134,23 @@ def write_verdict(connection: Connection, verdict: Verdict) -> Verdict:
         "since": verdict.since,
         "change": verdict.change,
         "previous_status": verdict.previous_status,
+        **dict.fromkeys(_OF_EPISODE),
+        "muted_until": None,
     }
     rows = [whole]
     for position, signal in enumerate(verdict.signals, start=1):
         row = asdict(signal)
-        of_whole = dict.fromkeys(("since", "change", "previous_status"))
+        # What an open episode has beside its beginning.
+        episode = row.pop("episode") or {}
         rows.append(
-            {"position": position, "signal": row.pop("name"), "limit_value": row.pop("limit"), **row, **of_whole}
+            {
+                "position": position,
+                "signal": row.pop("name"),
+                "limit_value": row.pop("limit"),
+                **row,
+                "previous_status": None,
+                **{name: episode.get(name) for name in _OF_EPISODE},
+            }
         )
     _replace(connection, verdicts, verdict.as_of, rows)
     return verdict
@@ -189,6 +203,12 @@ def read_verdicts(connection: Connection, first: date, last: date) -> list[Verdi
     return [_verdict(day, list(of_day)) for day, of_day in groupby(rows, key=lambda row: row.utc_day)]
 
 
+def _episode(row: Row[Any]) -> OpenEpisode | None:
+    if row.worst is None:
+        return None
+    return OpenEpisode(row.since, row.worst, row.healthy_days, row.quiet_days)
+
+
 def days_before(connection: Connection, before: date) -> list[date]:
     """Return the UTC days before `before` of which counts, figures or a verdict are stored, oldest first."""
     days = union(*(select(table.c.utc_day).where(table.c.utc_day < before) for table in _OF_DAYS))
@@ -203,9 +223,10 @@ def delete_days_before(connection: Connection, before: date) -> int:
     return days
 
 
-def last_judged_day(connection: Connection) -> date | None:
-    """Return the last UTC day that has a verdict; None: none has."""
-    found: date | None = connection.scalar(select(func.max(verdicts.c.utc_day)))
+def last_judged_day(connection: Connection, last: date = date.max) -> date | None:
+    """Return the last UTC day, up to `last`, that has a verdict; None: none has."""
+    newest = select(func.max(verdicts.c.utc_day)).where(verdicts.c.utc_day <= last)
+    found: date | None = connection.scalar(newest)
     return found
 
 
@@ -221,7 +242,7 @@ def _verdict(day: date, rows: Sequence[Row[Any]]) -> Verdict:
     whole, *signals = rows
     return Verdict(
         since=whole.since,
-        change=Change(whole.change or Change.NONE),
+        change=Change(whole.change),
         previous_status=None if whole.previous_status is None else Status(whole.previous_status),
         as_of=day,
         status=Status(whole.status),
@@ -234,6 +255,10 @@ def _verdict(day: date, rows: Sequence[Row[Any]]) -> Verdict:
                 reason=stored_reason(row.reason),
                 window_days=row.window_days,
                 limit=row.limit_value,
+                since=row.since,
+                change=Change(row.change),
+                episode=_episode(row),
+                muted_until=row.muted_until,
                 **{name: getattr(row, name) for name in _FIGURES},
             )
             for row in signals

@@ -7,14 +7,14 @@ import functools
 import platform
 import sys
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from enum import StrEnum
 
 from ops_pipeline.cli.arguments import whole_number
 from ops_pipeline.cli.command import Command
 from ops_pipeline.cli.timeout import add_timeout, run_within
 from ops_pipeline.contract import environment
-from ops_pipeline.contract.days import ONE_DAY, last_complete_day, start_of
+from ops_pipeline.contract.days import ONE_DAY, due_day, start_of
 from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.errors import OpsError, to_ops_error
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, NagiosState, Output
@@ -30,13 +30,15 @@ _EPILOG = """lines (each is one line):
       age_hours=<n> last_healthy_day=<day>
   doctor_dagster status=ok daemon=alive | silent | never heartbeat_age_seconds=<n>
       schedule=running | stopped | unknown tick_age_hours=<n> code_server=answering | silent | never | unknown
-  any of the last three: status=fail reason=<token>
-  doctor status=ok warnings=<token,...>
+  doctor_alerts status=ok addresses=<n> not_sent=<n> age_hours=<n>
+  any of the last four: status=fail reason=<token>
+  doctor status=ok warnings=<token,...> not_sent=<n>
   doctor status=fail reason=<token>
   doctor status=fail reason=day_too_old last_day=<day> age_hours=<n>      with --max-age
   doctor status=not_configured reason=missing_dsn
   A band is the power of ten that a count is below: lt1000 is 100 to 999, lt10 is anything below 10. age_hours are
-  the whole hours since the end of verdict_day, the last UTC day that was decided.
+  the whole hours since the end of verdict_day, the last UTC day that was decided; of doctor_alerts, since the oldest
+  message was written that an address refused. not_sent counts such addresses.
 
 Is the scheduler dead? --only=days --max-age=30 says so from anywhere: it asks the ops database alone and fails where
 the last decided day is too old. A day is decided soon after 03:00 UTC, so that a living scheduler never lets it get
@@ -53,9 +55,6 @@ examples:
 """
 
 _PACKAGES = ("ops-pipeline", "dagster", "dagster-postgres", "dagster-webserver", "sqlalchemy", "alembic", "psycopg")
-# The schedule starts at 03:00 UTC; by then yesterday should have been judged.
-_DUE = timedelta(hours=6)
-
 
 _MOST_HOURS = 24 * 366
 
@@ -68,6 +67,7 @@ class PartName(StrEnum):
     DATABASE = "database"
     DAYS = "days"
     DAGSTER = "dagster"
+    ALERTS = "alerts"
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +92,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         output.write(_environment())
     if not environment.is_prod_configured() and arguments.max_age is None:
         return output.finish(Line(LineName.DOCTOR, status=Label("not_configured"), reason=Reason.MISSING_DSN))
+    extra: dict[str, object] = {}
     failures: list[OpsError] = []
     warnings: list[Reason] = []
     if only is None:
@@ -109,12 +110,14 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
             failures.append(failure)
             line, found = Line(_LINES[name], status=Label("fail"), reason=failure.reason, **failure.fields), ()
         warnings += found
+        if Reason.ALERT_NOT_SENT in found:
+            extra = {"not_sent": line.fields["not_sent"]}
         output.write(line)
     if failures:
         reason, fields = failures[0].reason, failures[0].fields
         line = Line(LineName.DOCTOR, status=Label("fail"), reason=reason, **fields)
         return output.finish(line, ExitCode.FAILED)
-    return output.finish(Line(LineName.DOCTOR, status=Label("ok"), warnings=tuple(warnings)))
+    return output.finish(Line(LineName.DOCTOR, status=Label("ok"), warnings=tuple(warnings), **extra))
 
 
 def _versions() -> Line:
@@ -182,7 +185,7 @@ def _days(max_age: int | None, seconds: float) -> Part:
         age_hours=age_hours,
         last_healthy_day=history.healthy_day,
     )
-    is_overdue = history.verdict_day is None or history.verdict_day < _due_day()
+    is_overdue = history.verdict_day is None or history.verdict_day < due_day(datetime.now(UTC))
     return line, (Reason.DAY_OVERDUE,) if is_overdue else ()
 
 
@@ -210,10 +213,30 @@ def _dagster(_seconds: float) -> Part:
     return line, tuple(warnings)
 
 
+def _alerts(seconds: float) -> Part:
+    from ops_pipeline.operations.alerts import check_all_addresses, recipients
+    from ops_pipeline.store.alerts import read_unsent
+    from ops_pipeline.store.engine import ops_engine, reading
+
+    check_all_addresses()
+    now = datetime.now(UTC)
+    with reading(ops_engine(), limit_seconds=seconds) as connection:
+        unsent = read_unsent(connection, now)
+    line = Line(
+        LineName.DOCTOR_ALERTS,
+        status=Label("ok"),
+        addresses=len(recipients()),
+        not_sent=unsent.addresses,
+        age_hours=None if unsent.since is None else int((now - unsent.since).total_seconds() // 3600),
+    )
+    return line, (Reason.ALERT_NOT_SENT,) if unsent.addresses else ()
+
+
 _LINES = {
     PartName.DATABASE: LineName.DOCTOR_DATABASE,
     PartName.DAYS: LineName.DOCTOR_DAYS,
     PartName.DAGSTER: LineName.DOCTOR_DAGSTER,
+    PartName.ALERTS: LineName.DOCTOR_ALERTS,
 }
 
 
@@ -222,6 +245,7 @@ def _parts(max_age: int | None) -> dict[PartName, Callable[[float], Part]]:
         PartName.DATABASE: _database,
         PartName.DAYS: functools.partial(_days, max_age),
         PartName.DAGSTER: _dagster,
+        PartName.ALERTS: _alerts,
     }
 
 
@@ -233,12 +257,6 @@ def _age_hours(day: date) -> int:
 def _band(count: int) -> Label:
     """Return the power of ten that the count is below; ten is the smallest, so that no small count shows."""
     return Label(f"lt{10 ** max(1, len(str(count)))}")
-
-
-def _due_day() -> date:
-    """Return the last UTC day that should have been judged by now."""
-    now = datetime.now(UTC)
-    return last_complete_day() - (ONE_DAY if now - start_of(now.date()) < _DUE else 0 * ONE_DAY)
 
 
 COMMAND = Command(

@@ -12,6 +12,7 @@ from pathlib import Path
 from ops_pipeline.cli.command import Command
 from ops_pipeline.contract import environment
 from ops_pipeline.contract.days import ONE_DAY, last_complete_day
+from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output, ParsedLine
 from ops_pipeline.contract.reasons import Reason
@@ -24,6 +25,7 @@ _EPILOG = """steps, each a process of its own:
   backfill               of a scheduled strict run: days of the last week that were missed, then the last few days
                          again for events that came late, as Dagster's schedule does ([schedule] days, late_days)
   ops_daily              strict if production is configured (or --mode=prod), else smoke
+  alerts                 of a strict run, where OPS_ALERT_URLS or OPS_PAGE_URLS is set: tells people what is new
   ops_ci_normalize       of a scheduled run only
   report                 of a strict run that gave a verdict
   secret_echo_guard      over the log and the report: only what is clean is named as artifact
@@ -60,6 +62,7 @@ class _Step(StrEnum):
     CONTRACT = "prod_config_contract"
     BACKFILL = "backfill"
     OPS_DAILY = "ops_daily"
+    ALERTS = "alerts"
     NORMALIZE = "ops_ci_normalize"
     REPORT = "report"
     GUARD = "secret_echo_guard"
@@ -108,6 +111,8 @@ class _Run:
         code, printed = self.take(_Step.OPS_DAILY, f"--mode={'prod' if is_strict else 'ci'}", decides=False)
         log = self.folder / "ops_daily.log"
         append(log, printed)
+        if is_strict and any(environment.is_set(name) for name in (Name.OPS_ALERT_URLS, Name.OPS_PAGE_URLS)):
+            self.take(_Step.ALERTS)
         if event == _SCHEDULE:
             given = (f"--exit-code={code}", f"--log-file={log}", f"--event={event}")
             code, _ = self.take(_Step.NORMALIZE, *given, decides=False)

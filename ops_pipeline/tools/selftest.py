@@ -8,21 +8,18 @@ import tempfile
 from pathlib import Path
 
 from ops_pipeline.cli.command import Command
-from ops_pipeline.contract.days import last_complete_day
-from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output
-from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.tokens import Label
 
 _EPILOG = """lines:
   selftest step=<step> status=ok       one for each step that was seen to work: database, verdict, alert, heartbeat
   selftest status=ok steps=4
-  selftest step=send status=ok addresses=<n>
+  selftest step=send status=ok addresses=<n>    each has accepted a test alarm and the end of it
   selftest status=fail reason=<token>
 
 Without --send it takes a throw-away database and a receiver on this machine, and touches nothing of yours: one
 message is held because an identity leaked, the job ops_daily judges the day, the sensors tell the receiver. With
---send it sends one test message to the addresses of OPS_ALERT_URLS, and pings nobody.
+--send it raises a test alarm at the addresses of OPS_ALERT_URLS and OPS_PAGE_URLS, ends it again, and pings nobody.
 
 exit codes:
   0  it works
@@ -37,7 +34,7 @@ _OK = Label("ok")
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--send", action="store_true", help="send a test message to the addresses of OPS_ALERT_URLS")
+    parser.add_argument("--send", action="store_true", help="raise a test alarm at your addresses, and end it")
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
@@ -56,16 +53,10 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _send() -> int:
-    from ops_pipeline.contract.environment import Name, config
-    from ops_pipeline.contract.vocabulary import AlertKind
-    from ops_pipeline.health.alerts import Alert
-    from ops_pipeline.report.alert_message import alert_message
-    from ops_pipeline.report.notify import alert_addresses, send
+    from ops_pipeline.contract.environment import config
+    from ops_pipeline.operations.alerts import send_test
 
-    if not alert_addresses():
-        raise OpsError(Reason.MISSING_ENV, missing=(Name.OPS_ALERT_URLS,))
-    test = Alert(kind=AlertKind.TEST, day=last_complete_day(), reason=Reason.NONE_SEEN, since=None)
-    return send(*alert_message(test, None, config().links))
+    return send_test(config())
 
 
 COMMAND = Command(

@@ -9,7 +9,7 @@ from datetime import date
 from ops_pipeline.cli.command import Command
 from ops_pipeline.cli.database import add_database, chosen_database
 from ops_pipeline.contract import environment
-from ops_pipeline.contract.days import ONE_DAY, check_askable, last_complete_day, parse_day
+from ops_pipeline.contract.days import check_askable, last_complete_day, parse_day
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.lines import Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
@@ -53,7 +53,6 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
 def _explain(day: date, output: Output, *, is_all: bool) -> int:
     check_askable(day, first=environment.first_kept_day())
 
-    from ops_pipeline.contract.config import HISTORY_DAYS
     from ops_pipeline.contract.vocabulary import Status
     from ops_pipeline.health.explain import explain
     from ops_pipeline.report.explanation import explanation_lines
@@ -63,7 +62,8 @@ def _explain(day: date, output: Output, *, is_all: bool) -> int:
 
     verify_tables(ops_engine())
     with reading(ops_engine()) as connection:
-        days = read_days(connection, day - (HISTORY_DAYS - 1) * ONE_DAY, day)
+        # All of them: an episode may have begun long ago.
+        days = read_days(connection, date.min, day)
     # A day that nobody has counted is not a day without traffic.
     if not any(counted.day == day for counted in days):
         raise OpsError(Reason.NOT_JUDGED)

@@ -66,7 +66,7 @@ def _replay_and_compare(arguments: argparse.Namespace, asked: date | None, last:
     if first > last:
         raise OpsError(Reason.USAGE, option=Label("from"))
 
-    from ops_pipeline.contract.config import HISTORY_DAYS, load_config
+    from ops_pipeline.contract.config import load_config
     from ops_pipeline.health.replay import days_per_status, differing, episodes
     from ops_pipeline.store.daily_counts import read_days
     from ops_pipeline.store.engine import ops_engine, reading
@@ -77,7 +77,8 @@ def _replay_and_compare(arguments: argparse.Namespace, asked: date | None, last:
         rules[Label("candidate")] = load_config(arguments.config).thresholds
     verify_tables(ops_engine())
     with reading(ops_engine()) as connection:
-        days = read_days(connection, first - (HISTORY_DAYS - 1) * ONE_DAY, last)
+        # All of them: an episode may have begun long ago.
+        days = read_days(connection, date.min, last)
     # Days that nobody has counted yet are not days without traffic.
     last = max((counted.day for counted in days), default=first - ONE_DAY)
     if last < first:

@@ -366,7 +366,7 @@ def test_a_mistake_is_said_by_line_key_and_what_was_expected(tmp_path: Path) -> 
         "[windows]\ndays = [30, 7]": (2, "windows.days", "ascending_days"),
         f"{planned}2026-01-02\n{planned}2026-01-01\n": (6, "thresholds.planned.last", "last_not_before_first"),
         "[[thresholds.planned]]\nfirst = 2026-01-02\n": (1, "thresholds.planned.last", "required_key"),
-        "[retention]\ncounts_days = 300\nevents_days = 400": (2, "retention.counts_days", "at_least_events_days"),
+        "[retention]\ncounts_days = 400\nevents_days = 500": (2, "retention.counts_days", "at_least_events_days"),
         "[schedule]\ndays = 2\n": (1, "schedule.late_days", "at_most_days"),
         "thresholds = 3": (1, "thresholds", "table"),
         "[thresholds]\nplanned = 3": (2, "thresholds.planned", "list"),

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ops_pipeline.contract.config import Accepted, Planned
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.health import Change, DayCounts, Signal, SignalName, Status, Thresholds, Verdict, evaluate
-from ops_pipeline.health.episodes import phases
-from ops_pipeline.health.verdict import WORST_FIRST
+from ops_pipeline.health import DayCounts, Signal, SignalName, Status, Thresholds, Verdict, evaluate
 from ops_pipeline.health.watchdog import evaluate_range
 from ops_pipeline_tests.simulation.streams import WARM_UP, Incident, make_stream
 
@@ -261,70 +257,6 @@ def test_a_touch_can_have_a_limit_of_its_own_or_none() -> None:
         assert _signal(verdict, SignalName.HOLD_RATE, "first").reason is Reason.HOLD_RATE_LIMIT
         assert _signal(verdict, SignalName.HOLD_RATE, "second").limit == limit
         assert _signal(verdict, SignalName.HOLD_RATE, "second").status is Status.HEALTHY
-
-
-# Episodes
-
-HEALTHY = (Status.HEALTHY, Reason.WITHIN_LIMITS)
-NOBODY_KNOWS = (Status.INSUFFICIENT_DATA, Reason.LOW_VOLUME)
-HELD = (Status.UNHEALTHY, Reason.HOLD_RATE_HIGH)
-LEAK = (Status.UNHEALTHY, Reason.IDENTITY_LEAK)
-
-
-def _phases(days: Iterable[tuple[Status, Reason]]) -> list[tuple[int | None, str]]:
-    found = phases((number, *day) for number, day in enumerate(days))
-    return [(phase.since, phase.change.value) for phase in found]
-
-
-def test_an_episode_opens_worsens_and_ends_with_the_second_healthy_day_in_a_row() -> None:
-    assert _phases([HEALTHY, HELD, HELD, LEAK, HELD, HEALTHY, HELD, HEALTHY, HEALTHY, HEALTHY]) == [
-        (None, "none"),
-        (1, "opened"),
-        (1, "none"),
-        (1, "worsened"),
-        (1, "none"),
-        (1, "none"),
-        (1, "none"),
-        (1, "none"),
-        (1, "recovered"),
-        (None, "none"),
-    ]
-
-
-def test_a_day_that_could_not_be_judged_neither_opens_nor_ends_an_episode() -> None:
-    assert _phases([NOBODY_KNOWS, HELD, HEALTHY, NOBODY_KNOWS, NOBODY_KNOWS, HEALTHY, NOBODY_KNOWS]) == [
-        (None, "none"),
-        (1, "opened"),
-        (1, "none"),
-        (1, "none"),
-        (1, "none"),
-        (1, "recovered"),
-        (None, "none"),
-    ]
-
-
-statuses = st.lists(
-    st.sampled_from([HEALTHY, NOBODY_KNOWS, *((Status.UNHEALTHY, reason) for reason in WORST_FIRST)]), max_size=40
-)
-
-
-@given(statuses)
-def test_every_unhealthy_day_is_in_an_episode_and_each_one_that_ends_was_opened(
-    days: list[tuple[Status, Reason]],
-) -> None:
-    found = list(phases((number, *day) for number, day in enumerate(days)))
-    opened = 0
-    for number, (phase, (status, _)) in enumerate(zip(found, days, strict=True)):
-        if status is Status.UNHEALTHY:
-            assert phase.since is not None
-        if phase.change is Change.OPENED:
-            assert phase.since == number
-            opened += 1
-        if phase.change is Change.RECOVERED:
-            opened -= 1
-            assert status is Status.HEALTHY
-        assert opened in (0, 1)
-        assert (phase.since is not None) == (opened == 1 or phase.change is Change.RECOVERED)
 
 
 # A range of days

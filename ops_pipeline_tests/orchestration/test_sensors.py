@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -16,9 +16,11 @@ import pytest
 from sqlalchemy import text
 
 from ops_pipeline.cli import main as cli
-from ops_pipeline.contract.days import last_complete_day
+from ops_pipeline.contract.days import last_complete_day, start_of
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.definitions import definitions
+from ops_pipeline.operations.alerts import Delivery
+from ops_pipeline.operations.heartbeat import find_beat
 from ops_pipeline.orchestration import sensors
 from ops_pipeline.orchestration.daily_run import run_ops_daily
 from ops_pipeline.orchestration.instance import configured_instance
@@ -35,6 +37,7 @@ class Receiver:
 
     port: int = 0
     answer: int = 200
+    asked: int = 0
     messages: list[dict[str, str]] = field(default_factory=list)
     pings: list[str] = field(default_factory=list)
 
@@ -52,6 +55,7 @@ def _listening() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             content = self.rfile.read(int(self.headers["Content-Length"]))
+            receiver.asked += 1
             if receiver.answer == 200:
                 receiver.messages.append(json.loads(content))
             self._answer()
@@ -101,6 +105,15 @@ def _tick(instance: dg.DagsterInstance, name: str = "alerts", cursor: str | None
         return sensor.evaluate_tick(context)  # type: ignore[return-value]
 
 
+def later(prod: Database, *, minutes: int) -> None:
+    """Let so much time have passed since anything was written or tried."""
+    columns = {"alert_messages": ["created_at"], "alert_addresses": ["next_try_at", "claimed_until"]}
+    with prod.engine.begin() as connection:
+        for table, names in columns.items():
+            changes = ", ".join(f"{name} = {name} - make_interval(mins => {minutes})" for name in names)
+            connection.execute(text(f"UPDATE ops.{table} SET {changes}"))  # noqa: S608 - our own names
+
+
 def _leak(prod: Database, *, on: date = DAY, back: bool = False) -> None:
     statement = (
         "DELETE FROM ops.delivery_events WHERE reason = 'identity_leak'"
@@ -111,7 +124,7 @@ def _leak(prod: Database, *, on: date = DAY, back: bool = False) -> None:
         connection.execute(text(statement))
 
 
-def test_a_leak_is_told_once_with_the_line_and_what_to_do(
+def test_a_leak_is_told_once_with_what_to_do_first_and_the_lines_below(
     instance: dg.DagsterInstance, prod: Database, receiver: Receiver
 ) -> None:
     run_ops_daily(instance, DAY)
@@ -121,11 +134,15 @@ def test_a_leak_is_told_once_with_the_line_and_what_to_do(
     run_ops_daily(instance, DAY)
     _tick(instance)
     (message,) = receiver.messages
-    assert message["title"] == f"ops_pipeline: delivery is unhealthy ({DAY})"
-    line, _, means, next_step = message["message"].split("\n")
-    assert line.startswith(f"ops_daily_watchdog status=unhealthy reason=identity_leak as_of={DAY}")
-    assert "identity leaked" in means
+    assert message["title"] == "ops_pipeline: 1 identity leak in 7 days"
+    assert message["type"] == "failure"
+    assert message["key"] == "ops_pipeline"
+    said, next_step, lines = message["message"].split("\n\n")
+    assert said == f"1 identity leak in 7 days. Since {DAY}."
     assert next_step.startswith("Next: Stop sending")
+    signal, watchdog = lines.split("\n")
+    assert signal.startswith(f"ops_daily_signal as_of={DAY} touch=both signal=identity_leak status=unhealthy")
+    assert watchdog.startswith(f"ops_daily_watchdog status=unhealthy reason=identity_leak as_of={DAY}")
     # Ticks, restarts and runs that are done again tell nothing new.
     run_ops_daily(instance, DAY)
     for _ in range(2):
@@ -133,32 +150,55 @@ def test_a_leak_is_told_once_with_the_line_and_what_to_do(
     assert len(receiver.messages) == 1
 
 
-def test_a_message_ends_with_the_place_in_the_runbook_where_one_is_published(
+def test_a_message_names_the_service_and_where_to_read_on(
     instance: dg.DagsterInstance, prod: Database, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tmp_path / "config.toml"
-    config.write_text('[links]\nrunbook = "https://example.org/operator_runbook"\n')
     monkeypatch.setenv("OPS_CONFIG", str(config))
+    config.write_text(
+        '[service]\nname = "mailer"\n[links]\nrunbook = "https://example.org/operator_runbook"\n'
+        'report = "https://example.org/report"\n'
+    )
     _leak(prod)
     run_ops_daily(instance, DAY)
     _tick(instance)
     (message,) = receiver.messages
-    assert message["message"].endswith("\nRunbook: https://example.org/operator_runbook#identity_leak")
+    assert message["title"].startswith("mailer: ")
+    assert message["key"] == "ops_pipeline_mailer"
+    assert (
+        "\n\nRunbook: https://example.org/operator_runbook#identity_leak\nReport: https://example.org/report\n\n"
+    ) in message["message"]
 
 
-def test_what_cannot_be_sent_is_tried_again_at_the_next_tick_and_blocks_no_run(
-    instance: dg.DagsterInstance, prod: Database, receiver: Receiver
+def test_an_address_that_refuses_is_tried_again_after_a_pause_and_the_others_are_told_once(
+    instance: dg.DagsterInstance, prod: Database, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, lines: Lines
 ) -> None:
-    _leak(prod)
-    receiver.answer = 500
-    run_ops_daily(instance, DAY)
-    for _ in range(2):
+    with _listening() as other:
+        other.answer = 500
+        both = f"json://127.0.0.1:{receiver.port}/,json://127.0.0.1:{other.port}/"
+        monkeypatch.setenv("OPS_ALERT_URLS", both)
+        _leak(prod)
+        run_ops_daily(instance, DAY)
         with pytest.raises(OpsError) as caught:
             _tick(instance)
         assert str(caught.value) == "alert_not_sent"
-    receiver.answer = 200
-    _tick(instance)
-    assert len(receiver.titles()) == 1
+        assert caught.value.fields == {"addresses": 1}
+        # Nobody is asked again before a minute has passed.
+        for _ in range(5):
+            _tick(instance)
+        assert (len(receiver.titles()), other.asked) == (1, 1)
+        lines()
+        assert cli.main(["doctor", "--only=alerts"]) == 0
+        assert lines() == [
+            "doctor_alerts status=ok addresses=2 not_sent=1 age_hours=0",
+            "doctor status=ok warnings=alert_not_sent not_sent=1",
+        ]
+        other.answer = 200
+        later(prod, minutes=1)
+        _tick(instance)
+        assert (receiver.titles(), len(other.titles())) == ([], 1)
+        assert cli.main(["doctor", "--only=alerts"]) == 0
+        assert lines()[-1] == "doctor status=ok warnings=none"
 
 
 def test_what_is_run_of_the_past_alarms_nobody(
@@ -173,17 +213,17 @@ def test_what_is_run_of_the_past_alarms_nobody(
     assert receiver.titles() == []
 
 
-def test_the_end_of_an_episode_is_told(instance: dg.DagsterInstance, prod: Database, receiver: Receiver) -> None:
-    _leak(prod)
-    run_ops_daily(instance, DAY)
-    _tick(instance)
-    # It was a mistake of the source, which has been corrected.
-    _leak(prod, back=True)
-    run_ops_daily(instance, DAY)
-    _tick(instance)
-    assert receiver.titles() == [
-        f"ops_pipeline: delivery is unhealthy ({DAY})",
-        f"ops_pipeline: delivery has recovered ({DAY})",
+def test_a_leak_that_was_corrected_is_over_and_one_more_on_the_same_day_is_told_again(
+    instance: dg.DagsterInstance, prod: Database, receiver: Receiver
+) -> None:
+    for back in (False, True, False):
+        _leak(prod, back=back)
+        run_ops_daily(instance, DAY)
+        _tick(instance)
+    assert [(message["title"], message["type"]) for message in receiver.messages] == [
+        ("ops_pipeline: 1 identity leak in 7 days", "failure"),
+        ("ops_pipeline: no more identity leaks", "success"),
+        ("ops_pipeline: 1 identity leak in 7 days", "failure"),
     ]
 
 
@@ -199,8 +239,12 @@ def test_a_run_that_failed_is_told_once_and_one_that_is_tried_again_is_not(
         for _ in range(2):
             _tick(instance)
         assert len(receiver.messages) == told
-    (message,) = receiver.messages
-    assert message["message"].startswith(f"alert kind=failed as_of={DAY} reason=run_failed since=none\n")
+    assert receiver.titles() == ["ops_pipeline: the daily run failed, nobody knows how delivery is"]
+    with prod.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE ops.away RENAME TO hold_suppression_rates"))
+    run_ops_daily(instance, DAY)
+    _tick(instance)
+    assert receiver.titles() == ["ops_pipeline: the daily run works again"]
 
 
 def test_two_sensors_at_once_tell_once(instance: dg.DagsterInstance, prod: Database, receiver: Receiver) -> None:
@@ -214,22 +258,40 @@ def test_two_sensors_at_once_tell_once(instance: dg.DagsterInstance, prod: Datab
     assert len(receiver.titles()) == 1
 
 
-def test_without_an_address_nobody_is_told_and_nothing_is_noted(
-    instance: dg.DagsterInstance, prod: Database, monkeypatch: pytest.MonkeyPatch
+def test_whoever_is_woken_hears_only_of_what_begins_or_gets_worse(
+    instance: dg.DagsterInstance, prod: Database, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    with _listening() as pager:
+        monkeypatch.setenv("OPS_PAGE_URLS", f"json://127.0.0.1:{pager.port}/")
+        for back in (False, True):
+            _leak(prod, back=back)
+            run_ops_daily(instance, DAY)
+            _tick(instance)
+        assert len(receiver.titles()) == 2
+        assert pager.titles() == ["ops_pipeline: 1 identity leak in 7 days"]
+
+
+def test_without_an_address_nobody_is_told_and_one_that_is_none_keeps_nothing_from_the_others(
+    instance: dg.DagsterInstance, prod: Database, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = f"json://127.0.0.1:{receiver.port}/"
+    monkeypatch.delenv("OPS_ALERT_URLS")
     _leak(prod)
     run_ops_daily(instance, DAY)
     _tick(instance)
-    with prod.engine.connect() as connection:
-        assert connection.scalar(text("SELECT count(*) FROM ops.alerts")) == 0
-    monkeypatch.setenv("OPS_ALERT_URLS", "s3cr3t")
+    monkeypatch.setenv("OPS_ALERT_URLS", f"s3cr3t {good}")
     with pytest.raises(OpsError) as caught:
         _tick(instance)
     assert str(caught.value) == "invalid_env"
+    # Whoever is named later hears of what is not older than two days.
+    assert len(receiver.titles()) == 1
+
+
+# The heartbeat
 
 
 @pytest.mark.parametrize(("provoke", "code"), [(healthy_traffic, 0), (_leak, 2)], ids=["healthy", "unhealthy"])
-def test_the_heartbeat_says_how_the_newest_run_ended_and_only_once(
+def test_the_heartbeat_says_how_the_newest_day_is_and_only_once(
     instance: dg.DagsterInstance,
     prod: Database,
     receiver: Receiver,
@@ -245,7 +307,19 @@ def test_the_heartbeat_says_how_the_newest_run_ended_and_only_once(
     assert receiver.pings == [f"/s3cr3t/{code}"]
 
 
-def test_a_heartbeat_of_a_failed_run_is_an_error_and_one_that_nobody_takes_is_tried_again(
+def test_a_healthy_day_of_three_weeks_ago_that_is_run_again_does_not_turn_the_monitor_green(
+    instance: dg.DagsterInstance, prod: Database, receiver: Receiver
+) -> None:
+    _leak(prod)
+    run_ops_daily(instance, DAY)
+    cursor = _tick(instance, "heartbeat").cursor  # type: ignore[attr-defined]
+    run_ops_daily(instance, DAY - timedelta(days=20))
+    assert cli.main(["ops_daily", "--mode=prod", f"--as-of={DAY - timedelta(days=20)}"]) in (0, 2)
+    _tick(instance, "heartbeat", cursor)
+    assert receiver.pings == ["/s3cr3t/2"]
+
+
+def test_a_failed_run_is_an_error_to_the_monitor_and_a_ping_that_nobody_takes_is_tried_again(
     instance: dg.DagsterInstance, prod: Database, receiver: Receiver
 ) -> None:
     with prod.engine.begin() as connection:
@@ -260,6 +334,37 @@ def test_a_heartbeat_of_a_failed_run_is_an_error_and_one_that_nobody_takes_is_tr
     receiver.answer = 200
     _tick(instance, "heartbeat")
     assert receiver.pings == ["/s3cr3t/1"]
+
+
+def test_a_day_that_is_overdue_or_whose_verdict_is_gone_is_a_failure_that_is_said_once(prod: Database) -> None:
+    def beat(hours: int) -> str | None:
+        with prod.engine.connect() as connection:
+            now = start_of(DAY + timedelta(days=1)) + timedelta(hours=hours)
+            found = find_beat(connection, now, first_day=date(2026, 1, 1), has_failed=False)
+        return found and f"{found.cursor} {found.reason}"
+
+    healthy_traffic(prod)
+    assert beat(hours=7) is None
+    assert cli.main(["ops_daily", "--mode=prod", f"--as-of={DAY - timedelta(days=1)}"]) == 0
+    assert beat(hours=5) == f"{DAY - timedelta(days=1)} 0 within_limits"
+    assert beat(hours=7) == f"{DAY} 1 day_overdue"
+    assert cli.main(["ops_daily", "--mode=prod", f"--as-of={DAY}"]) == 0
+    assert beat(hours=7) == f"{DAY} 0 within_limits"
+
+
+def test_an_alert_that_an_address_lacks_for_an_hour_is_a_failure_to_the_monitor(
+    instance: dg.DagsterInstance, prod: Database, receiver: Receiver
+) -> None:
+    receiver.answer = 500
+    _leak(prod)
+    run_ops_daily(instance, DAY)
+    with pytest.raises(OpsError):
+        _tick(instance)
+    later(prod, minutes=61)
+    with prod.engine.connect() as connection:
+        found = find_beat(connection, datetime.now(UTC), first_day=DAY, has_failed=False)
+    assert found is not None
+    assert (found.exit_code, found.reason) == (1, "alert_not_sent")
 
 
 # The same from the command line
@@ -284,25 +389,53 @@ def test_the_selftest_sets_the_alarm_off_and_says_what_arrived(lines: Lines) -> 
 
 
 def test_an_alarm_that_does_not_ring_is_called_one(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sensors, "send", lambda *_message: 1)
+    monkeypatch.setattr(sensors, "deliver", lambda *_: Delivery(sent=1, refused=0, addresses=1))
     assert cli.main(["selftest"]) == 1
     assert lines()[-1] == "selftest status=fail reason=selftest_failed"
 
 
-def test_a_test_message_goes_to_every_address_or_fails_with_a_word(
+def test_a_test_alarm_is_raised_and_ended_at_every_address_or_fails_with_a_word(
     receiver: Receiver, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert cli.main(["selftest", "--send"]) == 0
     assert lines() == ["selftest step=send status=ok addresses=1"]
-    assert receiver.titles() == [f"ops_pipeline: a test, nothing is wrong ({DAY})"]
+    assert [(one["title"], one["type"], one["key"]) for one in receiver.messages] == [
+        ("ops_pipeline: a test alarm", "failure", "ops_pipeline_test"),
+        ("ops_pipeline: the test alarm is over", "success", "ops_pipeline_test"),
+    ]
     for addresses, said in (
-        ("json://s3cr3t:s3cr3t@127.0.0.1:1/", "alert_not_sent"),
+        ("json://s3cr3t:s3cr3t@127.0.0.1:1/", "alert_not_sent addresses=1"),
         ("s3cr3t", "invalid_env invalid=OPS_ALERT_URLS part=address"),
         ("", "missing_env missing=OPS_ALERT_URLS"),
     ):
         monkeypatch.setenv("OPS_ALERT_URLS", addresses)
         assert cli.main(["selftest", "--send"]) == 1
         assert lines() == [f"selftest status=fail reason={said}"]
+
+
+def test_without_a_daemon_a_command_tells_what_is_due_and_says_what(
+    prod: Database, receiver: Receiver, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    healthy_traffic(prod)
+    _leak(prod)
+    assert cli.main(["ops_daily", "--mode=prod", "--quiet"]) == 2
+    lines()
+    # It was written with the verdict; before that a dry run says what would be.
+    with prod.engine.begin() as connection:
+        connection.execute(text("TRUNCATE ops.alert_states, ops.alert_messages"))
+    alert = f"alert kind=opened as_of={DAY} reason=identity_leak since={DAY} news=1 still_open=0"
+    for dry_run in (["--dry-run"], ["--dry-run", f"--as-of={DAY}"]):
+        assert cli.main(["alerts", *dry_run]) == 0
+        assert lines() == [alert, "alerts status=ok mode=dry_run due=1 sent=0 addresses=1"]
+    assert receiver.titles() == []
+    assert cli.main(["alerts"]) == 0
+    assert lines() == [alert, "alerts status=ok mode=apply due=1 sent=1 addresses=1"]
+    assert cli.main(["alerts"]) == 0
+    assert lines() == ["alerts status=ok mode=apply due=0 sent=0 addresses=1"]
+    assert len(receiver.titles()) == 1
+    monkeypatch.setenv("OPS_ALERT_URLS", "")
+    assert cli.main(["alerts"]) == 1
+    assert lines() == ["alerts status=fail reason=missing_env missing=OPS_ALERT_URLS"]
 
 
 AGE = ("doctor", "--only=days", "--max-age=30")

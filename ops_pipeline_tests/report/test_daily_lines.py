@@ -237,6 +237,8 @@ def _compare(documents: list[dict[str, object]], figures: Sequence[object], rate
             value = getattr(figure, key)
             if key in rates:
                 assert _is_close(printed, value)
+            elif isinstance(value, date):
+                assert printed == value.isoformat()
             else:
                 assert printed == value
                 assert type(printed) is not float

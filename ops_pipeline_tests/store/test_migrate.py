@@ -121,14 +121,14 @@ def test_a_reader_that_holds_a_lock_cannot_hold_up_a_revision_for_ever(
 ) -> None:
     monkeypatch.setattr(migrate, "_LOCK_TIMEOUT", "50ms")
     with database.engine.connect() as reader:
-        reader.execute(text("SELECT count(*) FROM ops.alerts"))
+        reader.execute(text("SELECT count(*) FROM ops.alert_states"))
         _refused(
             lambda: downgrade(database.engine, REVISIONS[-2]),
             Reason.MIGRATION_FAILED,
             revision=REVISIONS[-1],
             sqlstate="55P03",
         )
-    assert "alerts" in _tables(database)
+    assert "alert_states" in _tables(database)
 
 
 def test_a_reader_cannot_hold_up_an_upgrade_for_ever_either(

@@ -1,0 +1,100 @@
+"""Tell people what is new: for those who run ops_daily without Dagster's daemon."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ops_pipeline.cli.command import Command
+from ops_pipeline.contract import environment
+from ops_pipeline.contract.days import check_askable, last_complete_day, parse_day
+from ops_pipeline.contract.environment import Name
+from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.lines import Line, LineName, NagiosState, Output
+from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.tokens import Label
+from ops_pipeline.operations.prod_config import check_production
+
+_EPILOG = """lines:
+  alert kind=<kind> as_of=<day> reason=<token> since=<day> news=<n> still_open=<n>    one for each message that is due
+  alerts status=ok mode=apply due=<n> sent=<n> addresses=<n>
+  alerts status=ok mode=dry_run due=<n> sent=0 addresses=<n>
+  alerts status=fail reason=alert_not_sent addresses=<n>     so many refused; the next call tries them again
+  alerts status=fail reason=<token>
+
+due counts messages that are new, sent those that an address has accepted, each address counted. A message that an
+address lacks is sent by a later call, too. Dagster's daemon does all this every minute; call it yourself, after
+ops_daily and then every few minutes, only where there is no daemon.
+
+exit codes:
+  0  nothing is due, or all of it was sent
+  1  nobody is configured, an address refused, or an error
+
+examples:
+  ops-pipeline alerts
+  ops-pipeline alerts --dry-run
+  ops-pipeline alerts --dry-run --as-of=2026-11-07
+"""
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="say what is due, and send nothing")
+    parser.add_argument("--as-of", metavar="DAY", help="as if this UTC day, YYYY-MM-DD, were yesterday")
+
+
+def _run(arguments: argparse.Namespace, output: Output) -> int:
+    check_production()
+    yesterday = parse_day(arguments.as_of) if arguments.as_of is not None else last_complete_day()
+    check_askable(yesterday, first=environment.first_kept_day())
+
+    from ops_pipeline.operations.alerts import check_all_addresses, deliver, due_messages, note_all, recipients
+    from ops_pipeline.orchestration.instance import configured_instance
+    from ops_pipeline.orchestration.jobs import has_failed
+    from ops_pipeline.report.alert_message import alert_line
+    from ops_pipeline.store.engine import ops_engine
+    from ops_pipeline.store.verify import verify_tables
+
+    check_all_addresses()
+    everybody = recipients()
+    if not everybody and not arguments.dry_run:
+        raise OpsError(Reason.MISSING_ENV, missing=(Name.OPS_ALERT_URLS,))
+    engine, config = ops_engine(), environment.config()
+    verify_tables(engine)
+    with configured_instance() as instance:
+        is_failed = has_failed(instance, yesterday)
+    note = due_messages if arguments.dry_run else note_all
+    messages = note(engine, config, yesterday=yesterday, has_failed=is_failed)
+    for message in messages:
+        output.write(alert_line(message))
+    sent = 0
+    if not arguments.dry_run:
+        delivery = deliver(engine, config)
+        if delivery.refused:
+            raise OpsError(Reason.ALERT_NOT_SENT, addresses=delivery.refused)
+        sent = delivery.sent
+    return output.finish(
+        Line(
+            LineName.ALERTS,
+            status=Label("ok"),
+            mode=Label("dry_run" if arguments.dry_run else "apply"),
+            due=len(messages),
+            sent=sent,
+            addresses=len(everybody),
+        )
+    )
+
+
+COMMAND = Command(
+    name="alerts",
+    line=LineName.ALERTS,
+    description="Tell people what is new, and whoever was not reached what they lack.",
+    epilog=_EPILOG,
+    add_arguments=_add_arguments,
+    run=_run,
+    nagios_failure=NagiosState.CRITICAL,
+)
+main = COMMAND.main
+
+
+if __name__ == "__main__":
+    sys.exit(main())
