@@ -1,1 +1,4 @@
-"""The words the outside world may rely on: events, reasons, lines, configuration. Standard library, and pydantic for the configuration."""
+"""The words the outside world may rely on: events, reasons, lines, configuration.
+
+Standard library only; the configuration also needs pydantic.
+"""

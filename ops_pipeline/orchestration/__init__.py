@@ -1,1 +1,1 @@
-"""Dagster: partitions, assets, checks, jobs, schedules. The only layer that imports it; thin over the layers below."""
+"""Dagster: partitions, assets, checks, jobs, schedules. The only layer that imports it; thin over those below."""
