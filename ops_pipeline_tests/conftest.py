@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,10 @@ from ops_pipeline.store.revisions import revisions
 
 settings.register_profile("ops", deadline=None, derandomize=True)
 settings.load_profile("ops")
+
+# Where nothing compiled is kept, every process that a test starts compiles Dagster anew, which takes it seconds.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A shell that starts the tests in the background lets them ignore Ctrl-C, and so all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
