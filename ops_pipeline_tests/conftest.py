@@ -131,9 +131,27 @@ def empty_database(new_database: Callable[[str], Database]) -> Database:
     return new_database("template1")
 
 
+@pytest.fixture(scope="session")
+def in_production(server: EmbeddedServer) -> Label:
+    """The template of a database that was bootstrapped with Dagster's tables, which take a second."""
+    # Importing Dagster takes seconds, too.
+    from ops_pipeline.orchestration.instance import bootstrap_storage
+
+    name = Label("in_production")
+    server.drop_database(name)
+    server.create_database(name, "bootstrapped")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("DAGSTER_POSTGRES_DSN", server.dsn(name))
+        monkeypatch.delenv("DAGSTER_HOME", raising=False)
+        bootstrap_storage()
+    close_all()
+    return name
+
+
 @pytest.fixture
-def prod(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
-    """A bootstrapped database that production is configured to."""
+def prod(in_production: Label, new_database: Callable[[str], Database], monkeypatch: pytest.MonkeyPatch) -> Database:
+    """A database that was bootstrapped with Dagster's tables, and that production is configured to."""
+    database = new_database(in_production)
     monkeypatch.setenv("OPS_POSTGRES_DSN", database.dsn)
     monkeypatch.setenv("DAGSTER_POSTGRES_DSN", database.dsn)
     return database
