@@ -27,6 +27,9 @@ from ops_pipeline.store.revisions import revisions
 settings.register_profile("ops", deadline=None, derandomize=True)
 settings.load_profile("ops")
 
+EXPENSIVE = settings(max_examples=30)
+"""For a test each of whose examples judges days or asks a database: that takes some fifty milliseconds."""
+
 # Where nothing compiled is kept, every process that a test starts compiles Dagster anew, which takes it seconds.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
