@@ -7,6 +7,9 @@ PORT ?= 3000
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --no-emit-package ops-pipeline --no-annotate --custom-compile-command "make lock"
 
+# Some containers set it. Then every process compiles Dagster anew, which takes it seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo ui test proofs rehearsal check docs bench lock clean
 

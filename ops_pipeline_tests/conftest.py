@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,13 @@ from ops_pipeline.store.revisions import revisions
 
 settings.register_profile("ops", deadline=None, derandomize=True)
 settings.load_profile("ops")
+
+EXPENSIVE = settings(max_examples=30)
+"""For a test each of whose examples judges days or asks a database: that takes some fifty milliseconds."""
+
+# Where nothing compiled is kept, every process that a test starts compiles Dagster anew, which takes it seconds.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A shell that starts the tests in the background lets them ignore Ctrl-C, and so all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -126,9 +134,27 @@ def empty_database(new_database: Callable[[str], Database]) -> Database:
     return new_database("template1")
 
 
+@pytest.fixture(scope="session")
+def in_production(server: EmbeddedServer) -> Label:
+    """The template of a database that was bootstrapped with Dagster's tables, which take a second."""
+    # Importing Dagster takes seconds, too.
+    from ops_pipeline.orchestration.instance import bootstrap_storage
+
+    name = Label("in_production")
+    server.drop_database(name)
+    server.create_database(name, "bootstrapped")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("DAGSTER_POSTGRES_DSN", server.dsn(name))
+        monkeypatch.delenv("DAGSTER_HOME", raising=False)
+        bootstrap_storage()
+    close_all()
+    return name
+
+
 @pytest.fixture
-def prod(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
-    """A bootstrapped database that production is configured to."""
+def prod(in_production: Label, new_database: Callable[[str], Database], monkeypatch: pytest.MonkeyPatch) -> Database:
+    """A database that was bootstrapped with Dagster's tables, and that production is configured to."""
+    database = new_database(in_production)
     monkeypatch.setenv("OPS_POSTGRES_DSN", database.dsn)
     monkeypatch.setenv("DAGSTER_POSTGRES_DSN", database.dsn)
     return database

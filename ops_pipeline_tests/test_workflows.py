@@ -170,6 +170,7 @@ def test_an_installation_that_fails_is_told_once_however_often_it_fails(start: S
     assert issues.comments == [(1, told), (1, told)]
 
 
+@pytest.mark.slow
 def test_a_database_that_is_down_is_red_and_told_without_its_address(start: Start, issues: Issues) -> None:
     run = start(secrets={"OPS_POSTGRES_DSN": NOBODY, "DAGSTER_POSTGRES_DSN": NOBODY})
     assert run.start("ops_daily.yml") == "failure"
@@ -482,6 +483,7 @@ def _issue(issues: Issues, cwd: Path, result: str, *texts: str, **environ: str) 
     return code, line
 
 
+@pytest.mark.slow
 def test_what_the_guard_finds_is_no_artifact_and_makes_the_run_red(tmp_path: Path) -> None:
     outputs = tmp_path / "outputs"
     code, lines = _tool(

@@ -142,7 +142,13 @@ def daily_counts(context: dg.AssetExecutionContext, deployment: Deployment) -> d
         "days_counted": len(published.rolled_up.days),
         "days_kept": len(published.rolled_up.kept),
     }
-    return dg.MaterializeResult(metadata=_metadata(figures, table))
+    lines = {touch.value: partial(_events, touch) for touch in Touch}
+    chart = _chart("Events a day, by touch", published, day, lines)
+    return dg.MaterializeResult(metadata=_metadata(figures, table, chart))
+
+
+def _events(touch: Touch, counts: DayCounts) -> int:
+    return sum(events for (its_touch, _outcome, _reason), events in counts.counts.items() if its_touch == touch)
 
 
 @daily_asset(

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Outcome, Touch
 from ops_pipeline.health import Change, DayCounts, Signal, SignalName, Status, Thresholds, Verdict, evaluate
+from ops_pipeline_tests.conftest import EXPENSIVE
 
 DAY = date(2026, 11, 7)  # a Saturday
 FRIDAY, SATURDAY = 4, 5
@@ -476,7 +477,7 @@ def test_a_rate_that_can_be_judged_would_have_shown_a_real_problem_with_the_powe
 ) -> None:
     good = {SignalName.POSITIVE_RATE: 1.0}.get(name, 0.0)
     judged = []
-    for n in range(1, 250):
+    for n in (*range(1, 60), *range(60, 250, 20)):
         found = _signal(evaluate([_day(0, _counts_of(name, round(good * n), n))], DAY), name)
         assert found.status is not Status.UNHEALTHY
         judged.append(found.status is Status.HEALTHY)
@@ -485,7 +486,7 @@ def test_a_rate_that_can_be_judged_would_have_shown_a_real_problem_with_the_powe
             assert found.limit is not None
             problem = found.min_detectable * found.limit
             assert 0 < problem < 1
-            if n % 20 == 0:
+            if n in (40, 100, 240):
                 assert _share_seen(name, n, problem) == pytest.approx(0.8, abs=0.09)
     # Once there is enough to judge, more is enough as well.
     assert judged == sorted(judged)
@@ -621,6 +622,7 @@ thresholds_of_any_kind = st.builds(
 )
 
 
+@EXPENSIVE
 @given(histories, thresholds_of_any_kind)
 def test_the_whole_is_unhealthy_exactly_if_a_signal_is_and_names_every_reason(
     days: list[DayCounts], thresholds: Thresholds
@@ -648,6 +650,7 @@ def test_the_whole_is_unhealthy_exactly_if_a_signal_is_and_names_every_reason(
         assert _parsed_lines(verdict) == ("healthy", "within_limits")
 
 
+@EXPENSIVE
 @given(histories, thresholds_of_any_kind)
 def test_every_signal_can_be_checked_by_hand(days: list[DayCounts], thresholds: Thresholds) -> None:
     for signal in evaluate(days, DAY, thresholds).signals:
@@ -669,6 +672,7 @@ def test_every_signal_can_be_checked_by_hand(days: list[DayCounts], thresholds: 
             assert signal.min_detectable is not None
 
 
+@EXPENSIVE
 @given(histories, st.randoms(use_true_random=False))
 def test_the_order_of_days_and_a_second_look_make_no_difference(days: list[DayCounts], random: Random) -> None:
     shuffled = list(days)
@@ -676,12 +680,14 @@ def test_the_order_of_days_and_a_second_look_make_no_difference(days: list[DayCo
     assert evaluate(shuffled, DAY) == evaluate(days, DAY) == evaluate(days, DAY)
 
 
+@EXPENSIVE
 @given(histories, some_counts)
 def test_days_after_the_one_in_question_never_change_the_verdict(days: list[DayCounts], later: Counts) -> None:
     known = [day for day in days if day.day <= DAY]
     assert evaluate([*known, *_days(range(-9, 0), later)], DAY) == evaluate(known, DAY)
 
 
+@EXPENSIVE
 @given(histories)
 def test_a_day_without_events_is_the_same_as_a_day_that_is_missing(days: list[DayCounts]) -> None:
     given_days = {day.day for day in days}
@@ -689,6 +695,7 @@ def test_a_day_without_events_is_the_same_as_a_day_that_is_missing(days: list[Da
     assert evaluate([*days, *empty], DAY) == evaluate(days, DAY)
 
 
+@EXPENSIVE
 @given(histories, st.integers(0, 6), st.sampled_from([(t, o) for t in Touch for o in ("held", "disabled")]))
 def test_one_leak_more_always_makes_it_unhealthy(days: list[DayCounts], ago: int, where: tuple[str, str]) -> None:
     verdict = evaluate(_with(days, ago, {(*where, "identity_leak"): 1}), DAY)
@@ -702,6 +709,7 @@ def _with(days: Sequence[DayCounts], ago: int, more: Counts) -> list[DayCounts]:
     return [DayCounts(day, counts) for day, counts in by_day.items()]
 
 
+@EXPENSIVE
 @given(histories, st.integers(0, 6), st.integers(1, 10**6), st.data())
 def test_more_of_the_same_bad_events_never_turn_unhealthy_into_healthy(
     days: list[DayCounts], ago: int, more: int, data: st.DataObject

@@ -192,8 +192,8 @@ for _name, (_change, _undo) in {
         f"ALTER TABLE ops.hold_suppression_rates DROP CONSTRAINT {C.row}",
     ),
     "a number that is too large": (
-        "ALTER TABLE ops.verdicts ALTER COLUMN n TYPE smallint USING 0, ADD CHECK (n < 0) NOT VALID",
-        "ALTER TABLE ops.verdicts ALTER COLUMN n TYPE bigint, DROP CONSTRAINT verdicts_n_check",
+        "ALTER TABLE ops.verdicts ALTER COLUMN total TYPE smallint USING 0, ADD CHECK (total < 0) NOT VALID",
+        "ALTER TABLE ops.verdicts ALTER COLUMN total TYPE bigint, DROP CONSTRAINT verdicts_total_check",
     ),
     "a column of another type": (
         "ALTER TABLE ops.delivered_totals RENAME COLUMN delivered TO lost;"

@@ -97,14 +97,14 @@ def test_a_run_leaves_little_in_dagsters_log_and_its_charts_are_there(prod: Data
         newest = instance.get_runs(limit=1)[0].run_id
         charts = [
             record.asset_materialization.metadata["chart"].value
-            for asset in ("delivered_totals", "hold_suppression_rates", "second_touch_summaries")
+            for asset in ("daily_counts", "delivered_totals", "hold_suppression_rates", "second_touch_summaries")
             for record in instance.fetch_materializations(dg.AssetKey(asset), limit=1).records
             if record.asset_materialization
         ]
     with prod.engine.connect() as connection:
         size = text("SELECT sum(length(event)) FROM event_logs WHERE run_id = :run")
         assert 0 < connection.scalar(size, {"run": newest}) < MOST_BYTES
-    assert [chart.count("data:image/svg+xml;base64,") for chart in charts] == [1, 2, 1]
+    assert [chart.count("data:image/svg+xml;base64,") for chart in charts] == [1, 1, 2, 1]
 
 
 def test_a_run_keeps_the_configuration_that_it_began_with(prod: Database, monkeypatch: pytest.MonkeyPatch) -> None:

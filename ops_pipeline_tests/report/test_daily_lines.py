@@ -19,6 +19,7 @@ from ops_pipeline.contract.vocabulary import HELD_REASONS, SUPPRESSED_REASONS, O
 from ops_pipeline.health import DayCounts, Thresholds, Verdict, evaluate
 from ops_pipeline.health.metrics import DeliveredSegments, Metrics, compute_metrics
 from ops_pipeline.report.daily_lines import daily_lines, measures, watchdog_line
+from ops_pipeline_tests.conftest import EXPENSIVE
 
 DAY = date(2026, 11, 7)
 
@@ -212,6 +213,7 @@ _VALUE = r"[a-z0-9_.+-]+(?::\d+)?"
 GRAMMAR = re.compile(rf"[a-z][a-z0-9_]*(?: [a-z][a-z0-9_]*={_VALUE}(?:,{_VALUE})*)+")
 
 
+@EXPENSIVE
 @given(histories)
 def test_every_line_keeps_the_grammar_and_has_the_keys_of_its_kind(days: list[DayCounts]) -> None:
     *lines, snapshot = _printed(days)
@@ -244,6 +246,7 @@ def _compare(documents: list[dict[str, object]], figures: Sequence[object], rate
                 assert type(printed) is not float
 
 
+@EXPENSIVE
 @given(histories)
 def test_the_snapshot_is_json_with_a_version_and_equals_the_metrics_and_the_verdict(days: list[DayCounts]) -> None:
     metrics, verdict = _metrics(days), evaluate(days, DAY, Thresholds())
@@ -279,6 +282,7 @@ def test_the_snapshot_is_json_with_a_version_and_equals_the_metrics_and_the_verd
     jsonschema.validate(snapshot, SCHEMA)
 
 
+@EXPENSIVE
 @given(histories)
 def test_the_figures_for_a_monitoring_system_are_those_of_the_lines(days: list[DayCounts]) -> None:
     printed = [dict(field.split("=") for field in line.split(" ")[1:]) for line in _printed(days)[:-1]]
@@ -298,6 +302,7 @@ def test_the_figures_for_a_monitoring_system_are_those_of_the_lines(days: list[D
     assert not drawn
 
 
+@EXPENSIVE
 @given(histories)
 def test_the_watchdog_line_says_what_the_verdict_says(days: list[DayCounts]) -> None:
     verdict: Verdict = evaluate(days, DAY)

@@ -152,7 +152,7 @@ def test_a_check_says_status_figures_since_when_and_the_next_step(page: Page, de
         ("daily_counts", "Events a day, by touch"),
         ("delivered_totals", "Deliveries a day, by touch"),
         ("hold_suppression_rates", "Rates of the first touch, day by day"),
-        ("second_touch_summaries", "The second touch's funnel over 30 days"),
+        ("second_touch_summaries", "The second touch, day by day"),
     ],
 )
 def test_an_asset_has_figures_a_table_and_a_chart(page: Page, deployment: Deployment, asset: str, chart: str) -> None:

@@ -54,6 +54,13 @@ def configured(empty_database: Database, monkeypatch: pytest.MonkeyPatch) -> Dat
     return empty_database
 
 
+@pytest.fixture
+def bootstrapped(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """A bootstrapped database that OPS_POSTGRES_DSN names."""
+    monkeypatch.setenv("OPS_POSTGRES_DSN", database.dsn)
+    return database
+
+
 def test_the_way_from_an_empty_database_to_a_verified_one(configured: Database, run: Run) -> None:
     assert run(db_bootstrap.main, "--dry-run") == (0, f"db_bootstrap_dry_run status=ok migrations={N}")
     assert run(db_verify.main) == (1, "db_verify status=fail reason=missing_tables")
@@ -79,27 +86,26 @@ def test_without_a_database_verify_is_safe_in_ci_and_bootstrap_says_what_is_miss
 
 
 def test_a_role_that_may_only_read_can_verify_and_not_bootstrap(
-    configured: Database, run: Run, monkeypatch: pytest.MonkeyPatch
+    bootstrapped: Database, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(db_bootstrap.main, "apply_migrations")
     _execute(
-        configured,
+        bootstrapped,
         "DROP ROLE IF EXISTS somebody",
         "CREATE ROLE somebody LOGIN",
         "GRANT USAGE ON SCHEMA ops TO somebody",
         "GRANT SELECT ON ALL TABLES IN SCHEMA ops TO somebody",
     )
     try:
-        monkeypatch.setenv("OPS_POSTGRES_DSN", configured.dsn.replace("postgres@", "somebody@"))
+        monkeypatch.setenv("OPS_POSTGRES_DSN", bootstrapped.dsn.replace("postgres@", "somebody@"))
         code, line = run(db_verify.main)
         assert (code, line.partition("access=")[2]) == (0, "read_only warnings=none")
         assert run(db_verify.main, "--format=nagios")[0] == 0
         down = (db_bootstrap.main, "downgrade", "--to=base", "--yes")
         assert run(*down) == (1, "db_bootstrap status=fail mode=downgrade reason=no_privilege")
-        _execute(configured, "REVOKE SELECT ON ops.verdicts FROM somebody")
+        _execute(bootstrapped, "REVOKE SELECT ON ops.verdicts FROM somebody")
         assert run(db_verify.main) == (1, "db_verify status=fail reason=no_privilege tables=verdicts")
     finally:
-        _execute(configured, "DROP OWNED BY somebody", "DROP ROLE somebody")
+        _execute(bootstrapped, "DROP OWNED BY somebody", "DROP ROLE somebody")
 
 
 @pytest.mark.parametrize(
@@ -115,16 +121,14 @@ def test_a_role_that_may_only_read_can_verify_and_not_bootstrap(
         ("DELETE FROM ops.applied_revisions", f"behind revision={HEAD} pending=0 unrecorded={N}"),
     ],
 )
-def test_each_fault_has_its_own_line(configured: Database, run: Run, change: str, fields: str) -> None:
-    run(db_bootstrap.main, "apply_migrations")
-    _execute(configured, change)
+def test_each_fault_has_its_own_line(bootstrapped: Database, run: Run, change: str, fields: str) -> None:
+    _execute(bootstrapped, change)
     assert run(db_verify.main) == (1, f"db_verify status=fail reason={fields}")
 
 
 @pytest.mark.parametrize("table", ["alembic_version", "applied_revisions", "delivery_events", "daily_counts"])
-def test_a_locked_table_is_no_reason_to_wait(configured: Database, run: Run, table: str) -> None:
-    run(db_bootstrap.main, "apply_migrations")
-    with configured.engine.connect() as other:
+def test_a_locked_table_is_no_reason_to_wait(bootstrapped: Database, run: Run, table: str) -> None:
+    with bootstrapped.engine.connect() as other:
         other.execute(text(f"LOCK ops.{table} IN ACCESS EXCLUSIVE MODE"))
         # Two of them are only looked up in the catalog, which nobody has locked.
         line = run(db_verify.main, "--timeout=1")[1]
@@ -132,9 +136,8 @@ def test_a_locked_table_is_no_reason_to_wait(configured: Database, run: Run, tab
     assert table == "daily_counts" or "status=fail" in line
 
 
-def test_a_database_that_is_behind_says_how_far(configured: Database, run: Run) -> None:
-    run(db_bootstrap.main, "apply_migrations")
-    with configured.engine.begin() as connection:
+def test_a_database_that_is_behind_says_how_far(bootstrapped: Database, run: Run) -> None:
+    with bootstrapped.engine.begin() as connection:
         connection.execute(text("UPDATE ops.alembic_version SET version_num = '0002'"))
     behind = f"db_verify status=fail reason=behind revision=0002 pending={N - 2} unrecorded=0"
     assert run(db_verify.main) == (1, behind)
@@ -163,9 +166,8 @@ def test_a_database_that_cannot_be_reached_has_a_reason(
 
 
 def test_verify_looks_for_the_events_relation_too(
-    configured: Database, run: Run, monkeypatch: pytest.MonkeyPatch
+    bootstrapped: Database, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(db_bootstrap.main, "apply_migrations")
     monkeypatch.setenv("OPS_EVENTS_RELATION", "app.events")
     assert run(db_verify.main) == (1, "db_verify status=fail reason=events_relation_missing")
 
@@ -242,8 +244,7 @@ def test_a_plan_that_cannot_be_written_leaves_the_old_one(configured: Database, 
     assert run(db_bootstrap.main, "plan", f"--out={tmp_path}/no/such/folder.sql") == (1, failed)
 
 
-def test_undoing_revisions_wants_to_be_confirmed(configured: Database, run: Run) -> None:
-    run(db_bootstrap.main, "apply_migrations")
+def test_undoing_revisions_wants_to_be_confirmed(bootstrapped: Database, run: Run) -> None:
     down = (db_bootstrap.main, "downgrade", "--to=0002")
     assert run(*down) == (1, "db_bootstrap status=fail mode=downgrade reason=not_confirmed")
     assert run(db_verify.main)[0] == 0

@@ -211,9 +211,12 @@ def test_a_count_is_said_in_its_band_only(count: int, band: str) -> None:
     assert _band(count) == band
 
 
-def test_it_changes_nothing(prod: Database, lines: Lines) -> None:
+def test_it_changes_nothing(database: Database, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPS_POSTGRES_DSN", "DAGSTER_POSTGRES_DSN"):
+        monkeypatch.setenv(name, database.dsn)
+
     def tables() -> list[str]:
-        with prod.engine.connect() as connection:
+        with database.engine.connect() as connection:
             return list(connection.scalars(text("SELECT oid::regclass::text FROM pg_class ORDER BY oid")))
 
     before = tables()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -100,86 +101,87 @@ def test_a_run_that_succeeded_is_ok(normalize: Normalize) -> None:
     assert normalize(HEALTHY, 0) == (0, "ops_ci_normalize status=ok reason=exit_0")
 
 
-@pytest.mark.parametrize(
-    "log",
-    [
-        # Few reactions beside a second touch with little data, and a leak while there is no traffic.
-        FEW_REACTIONS,
-        LEAK_WITHOUT_TRAFFIC,
-        f"{INSUFFICIENT}\n{UNHEALTHY}\n",
-        f"{UNHEALTHY}\n{INSUFFICIENT}\n",
-        f"{UNHEALTHY}\nops_daily_second_touch status=insufficient_data\n",
-        f"ops_daily_signal signal=hold_rate status=unhealthy\n{INSUFFICIENT}\n",
-        # What only looks like the line.
-        "ops_daily_watchdog status=insufficient_data_foo reason=delivered_total_0\n",
-        "ops_daily_watchdog status=insufficient_data\n",
-        "ops_daily_watchdog status=insufficient_data reason=\n",
-        "ops_daily_watchdog  status=insufficient_data reason=delivered_total_0\n",
-        "ops_daily_watchdog reason=delivered_total_0 status=insufficient_data\n",
-        f"x{INSUFFICIENT}\n",
-        f" {INSUFFICIENT}\n",
-        f"{INSUFFICIENT} and more\n",
-        f"{INSUFFICIENT} \n",
-        f"{INSUFFICIENT} Reason=x\n",
-        f"\x1b[32m{INSUFFICIENT}\x1b[0m\n",
-        f"echo '{INSUFFICIENT}'\n",
-        "status=insufficient_data\n",
-        "ops_daily_second_touch status=insufficient_data reason=delivered_total_0\n",
-        f"{INSUFFICIENT}\nops_daily_watchdog status=heal",
-        f"{INSUFFICIENT}\nops_daily_watchdog",
-        f"{INSUFFICIENT}\nops_daily_watchdog status=healthy reason=within_limits\n",
-        f"{INSUFFICIENT}\rops_daily_watchdog status=healthy reason=within_limits\n",
-        f"50%\r{INSUFFICIENT}\n",
-        # A carriage return, a blank or another separator of lines inside the line or behind it.
-        INSUFFICIENT.replace(" as_of", "\r as_of"),
-        f"{INSUFFICIENT}\r \n",
-        f"{INSUFFICIENT}\x00\n",
-        *(f"{INSUFFICIENT}{separator}more\n" for separator in "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"),
-        *(f"more{separator}{INSUFFICIENT}\n" for separator in "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"),
-        f"\ufeff{INSUFFICIENT}\n",
-        # The line within another.
-        f"2026-11-07T05:00:00.0000000Z {INSUFFICIENT}\n",
-        f"{INSUFFICIENT} {INSUFFICIENT}\n",
-        f'"{INSUFFICIENT}"\n',
-        f"ops_daily_totals {INSUFFICIENT}\n",
-        f"{INSUFFICIENT}\n# {INSUFFICIENT}\n",
-        f"{INSUFFICIENT}\nthe ops_daily_watchdog said no more\n",
-        # Other spellings and other forms of output.
-        INSUFFICIENT.replace("insufficient", "Insufficient"),
-        INSUFFICIENT.upper(),
-        INSUFFICIENT.replace("status=", "status =").replace("reason=", "reason ="),
-        INSUFFICIENT.replace("=", ":"),
-        INSUFFICIENT.replace(" reason", "  reason"),
-        INSUFFICIENT.replace(" ", "\t"),
-        INSUFFICIENT.replace("status=insufficient_data", "status=insufficient_data,healthy"),
-        INSUFFICIENT.replace("status=insufficient_data", "status=healthy status=insufficient_data"),
-        INSUFFICIENT.replace("ops_daily_watchdog", "ops_daily_watchdog_v2"),
-        '{"line":"ops_daily_watchdog","status":"insufficient_data","reason":"delivered_total_0"}\n',
-        "OPS_DAILY_WATCHDOG WARNING - status=insufficient_data reason=delivered_total_0\n",
-        # Unhealthy anywhere, in whatever text, before or after.
-        f"{INSUFFICIENT}\nunhealthy",
-        f"unhealthy\n{INSUFFICIENT}\n",
-        f"{INSUFFICIENT}\nthe host is notunhealthyatall\n",
-        f'{INSUFFICIENT}\nops_metrics_snapshot {{"status":"unhealthy"}}\n',
-        f"{INSUFFICIENT} reasons=unhealthy\n",
-        f"\xff\x00unhealthy\x00\n{INSUFFICIENT}\n".encode("latin-1"),
-        bytes(range(256)),
-        bytes(range(256)) * 1000,
-        INSUFFICIENT.encode("utf-16"),
-        INSUFFICIENT.encode("utf-32"),
-        INSUFFICIENT.replace(" ", "\u00a0"),
-        INSUFFICIENT.replace("status", "st\u0430tus"),
-        HEALTHY,
-        MODE,
-        "",
-        "\n\n\n",
-        b"\x00" * 1000,
-        b"\xff\xfe" + INSUFFICIENT.encode("utf-16-le"),
-        INSUFFICIENT.encode() + b"\xff\n",
-    ],
+UNPROVEN: tuple[str | bytes, ...] = (
+    # Few reactions beside a second touch with little data, and a leak while there is no traffic.
+    FEW_REACTIONS,
+    LEAK_WITHOUT_TRAFFIC,
+    f"{INSUFFICIENT}\n{UNHEALTHY}\n",
+    f"{UNHEALTHY}\n{INSUFFICIENT}\n",
+    f"{UNHEALTHY}\nops_daily_second_touch status=insufficient_data\n",
+    f"ops_daily_signal signal=hold_rate status=unhealthy\n{INSUFFICIENT}\n",
+    # What only looks like the line.
+    "ops_daily_watchdog status=insufficient_data_foo reason=delivered_total_0\n",
+    "ops_daily_watchdog status=insufficient_data\n",
+    "ops_daily_watchdog status=insufficient_data reason=\n",
+    "ops_daily_watchdog  status=insufficient_data reason=delivered_total_0\n",
+    "ops_daily_watchdog reason=delivered_total_0 status=insufficient_data\n",
+    f"x{INSUFFICIENT}\n",
+    f" {INSUFFICIENT}\n",
+    f"{INSUFFICIENT} and more\n",
+    f"{INSUFFICIENT} \n",
+    f"{INSUFFICIENT} Reason=x\n",
+    f"\x1b[32m{INSUFFICIENT}\x1b[0m\n",
+    f"echo '{INSUFFICIENT}'\n",
+    "status=insufficient_data\n",
+    "ops_daily_second_touch status=insufficient_data reason=delivered_total_0\n",
+    f"{INSUFFICIENT}\nops_daily_watchdog status=heal",
+    f"{INSUFFICIENT}\nops_daily_watchdog",
+    f"{INSUFFICIENT}\nops_daily_watchdog status=healthy reason=within_limits\n",
+    f"{INSUFFICIENT}\rops_daily_watchdog status=healthy reason=within_limits\n",
+    f"50%\r{INSUFFICIENT}\n",
+    # A carriage return, a blank or another separator of lines inside the line or behind it.
+    INSUFFICIENT.replace(" as_of", "\r as_of"),
+    f"{INSUFFICIENT}\r \n",
+    f"{INSUFFICIENT}\x00\n",
+    *(f"{INSUFFICIENT}{separator}more\n" for separator in "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"),
+    *(f"more{separator}{INSUFFICIENT}\n" for separator in "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"),
+    f"\ufeff{INSUFFICIENT}\n",
+    # The line within another.
+    f"2026-11-07T05:00:00.0000000Z {INSUFFICIENT}\n",
+    f"{INSUFFICIENT} {INSUFFICIENT}\n",
+    f'"{INSUFFICIENT}"\n',
+    f"ops_daily_totals {INSUFFICIENT}\n",
+    f"{INSUFFICIENT}\n# {INSUFFICIENT}\n",
+    f"{INSUFFICIENT}\nthe ops_daily_watchdog said no more\n",
+    # Other spellings and other forms of output.
+    INSUFFICIENT.replace("insufficient", "Insufficient"),
+    INSUFFICIENT.upper(),
+    INSUFFICIENT.replace("status=", "status =").replace("reason=", "reason ="),
+    INSUFFICIENT.replace("=", ":"),
+    INSUFFICIENT.replace(" reason", "  reason"),
+    INSUFFICIENT.replace(" ", "\t"),
+    INSUFFICIENT.replace("status=insufficient_data", "status=insufficient_data,healthy"),
+    INSUFFICIENT.replace("status=insufficient_data", "status=healthy status=insufficient_data"),
+    INSUFFICIENT.replace("ops_daily_watchdog", "ops_daily_watchdog_v2"),
+    '{"line":"ops_daily_watchdog","status":"insufficient_data","reason":"delivered_total_0"}\n',
+    "OPS_DAILY_WATCHDOG WARNING - status=insufficient_data reason=delivered_total_0\n",
+    # Unhealthy anywhere, in whatever text, before or after.
+    f"{INSUFFICIENT}\nunhealthy",
+    f"unhealthy\n{INSUFFICIENT}\n",
+    f"{INSUFFICIENT}\nthe host is notunhealthyatall\n",
+    f'{INSUFFICIENT}\nops_metrics_snapshot {{"status":"unhealthy"}}\n',
+    f"{INSUFFICIENT} reasons=unhealthy\n",
+    f"\xff\x00unhealthy\x00\n{INSUFFICIENT}\n".encode("latin-1"),
+    bytes(range(256)),
+    bytes(range(256)) * 1000,
+    INSUFFICIENT.encode("utf-16"),
+    INSUFFICIENT.encode("utf-32"),
+    INSUFFICIENT.replace(" ", "\u00a0"),
+    INSUFFICIENT.replace("status", "st\u0430tus"),
+    HEALTHY,
+    MODE,
+    "",
+    "\n\n\n",
+    b"\x00" * 1000,
+    b"\xff\xfe" + INSUFFICIENT.encode("utf-16-le"),
+    INSUFFICIENT.encode() + b"\xff\n",
 )
-def test_a_log_that_does_not_prove_insufficient_data_alone_stays_red(normalize: Normalize, log: str | bytes) -> None:
-    assert normalize(log) == (2, "ops_ci_normalize status=fail reason=unexpected_exit_2")
+"""Logs that do not prove insufficient data alone."""
+
+
+def test_a_log_that_does_not_prove_insufficient_data_alone_stays_red(normalize: Normalize) -> None:
+    for log in UNPROVEN:
+        assert normalize(log) == (2, "ops_ci_normalize status=fail reason=unexpected_exit_2"), log[:200]
 
 
 def test_bytes_that_are_no_text_elsewhere_in_the_log_change_nothing(normalize: Normalize) -> None:
@@ -187,18 +189,16 @@ def test_bytes_that_are_no_text_elsewhere_in_the_log_change_nothing(normalize: N
     assert normalize(b"\xff\xfe\x80\n" + FEW_REACTIONS.encode() + b"\xc3\x28\n")[0] == 2
 
 
-@pytest.mark.parametrize("code", [1, 3, 130, 137, 255])
-def test_any_other_exit_code_stays_whatever_the_log_says(normalize: Normalize, code: int) -> None:
-    for log in (NOTHING, HEALTHY, FEW_REACTIONS):
+def test_any_other_exit_code_stays_whatever_the_log_says(normalize: Normalize) -> None:
+    for code, log in product((1, 3, 130, 137, 255), (NOTHING, HEALTHY, FEW_REACTIONS)):
         assert normalize(log, code) == (code, f"ops_ci_normalize status=fail reason=exit_{code}")
 
 
-@pytest.mark.parametrize("event", ["", "push", "workflow_dispatch", "Schedule", "schedule ", "schedules"])
-@pytest.mark.parametrize("code", [0, 1, 2, 255])
-def test_unless_the_schedule_started_the_run_its_exit_code_passes_through(
-    normalize: Normalize, event: str, code: int
-) -> None:
-    assert normalize(NOTHING, code, event) == (code, "ops_ci_normalize status=skip reason=not_schedule")
+def test_unless_the_schedule_started_the_run_its_exit_code_passes_through(normalize: Normalize) -> None:
+    for event in ("", "push", "workflow_dispatch", "Schedule", "schedule ", "schedules"):
+        for code in (0, 1, 2, 255):
+            skipped = (code, "ops_ci_normalize status=skip reason=not_schedule")
+            assert normalize(NOTHING, code, event) == skipped, event
 
 
 def test_what_started_the_run_is_taken_from_the_environment_of_ci(
@@ -226,15 +226,14 @@ def test_an_event_that_is_given_counts_more_than_that_of_ci_even_if_it_is_empty(
     assert _run("--exit-code", 2, "--log-file", log_path, "--event=schedule")[0] == 0
 
 
-@pytest.mark.parametrize("code", [0, 1, 2, 255])
 @pytest.mark.parametrize("environment", [None, ""])
 def test_where_nothing_says_what_started_the_run_its_exit_code_passes_through(
-    log_path: Path, monkeypatch: pytest.MonkeyPatch, environment: str | None, code: int
+    log_path: Path, monkeypatch: pytest.MonkeyPatch, environment: str | None
 ) -> None:
     log_path.write_text(NOTHING)
     if environment is not None:
         monkeypatch.setenv("GITHUB_EVENT_NAME", environment)
-    for path in (log_path, log_path.with_name("missing.log")):
+    for code, path in product((0, 1, 2, 255), (log_path, log_path.with_name("missing.log"))):
         assert _run("--exit-code", code, "--log-file", path) == (
             code,
             "ops_ci_normalize status=skip reason=not_schedule",
@@ -282,33 +281,14 @@ def test_a_log_that_is_missing_proves_nothing_and_is_never_ok(tmp_path: Path, co
             assert line == "ops_ci_normalize status=fail reason=log_missing"
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "256",
-        "-1",
-        "x",
-        " 2",
-        "2 ",
-        "",
-        "+2",
-        "2.0",
-        "0x2",
-        "1e0",
-        "1000",
-        "00000002",
-        "\u0662",
-        "\u00b2",
-        "\uff12",
-        "2\n",
-    ],
-)
-def test_what_is_no_exit_code_is_a_usage_error_and_never_0(log_path: Path, code: str) -> None:
+def test_what_is_no_exit_code_is_a_usage_error_and_never_0(log_path: Path) -> None:
     log_path.write_text(NOTHING)
-    assert _run(f"--exit-code={code}", "--log-file", log_path, "--event", "schedule") == (
-        1,
-        "ops_ci_normalize status=fail reason=usage option=exit_code",
-    )
+    numbers = ("256", "-1", "1000", "+2", "2.0", "0x2", "1e0", "00000002")
+    for code in (*numbers, "", "x", " 2", "2 ", "2\n", "\u0662", "\u00b2", "\uff12"):
+        assert _run(f"--exit-code={code}", "--log-file", log_path, "--event", "schedule") == (
+            1,
+            "ops_ci_normalize status=fail reason=usage option=exit_code",
+        ), ascii(code)
 
 
 @pytest.mark.parametrize(
@@ -329,12 +309,12 @@ def test_an_exit_code_that_got_lost_on_the_way_is_a_usage_error(log_path: Path, 
     )
 
 
-@pytest.mark.parametrize("code", range(256))
-def test_every_exit_code_there_is_passes_unless_it_is_2_with_proof(normalize: Normalize, code: int) -> None:
-    assert normalize(NOTHING, code)[0] == (0 if code == 2 else code)
-    assert normalize(FEW_REACTIONS, code)[0] == code
-    assert normalize(NOTHING, code, "push")[0] == code
-    assert normalize(NOTHING, f"{code:03}", "push")[0] == code
+def test_every_exit_code_there_is_passes_unless_it_is_2_with_proof(normalize: Normalize) -> None:
+    for code in range(256):
+        assert normalize(NOTHING, code)[0] == (0 if code == 2 else code)
+        assert normalize(FEW_REACTIONS, code)[0] == code
+        assert normalize(NOTHING, code, "push")[0] == code
+        assert normalize(NOTHING, f"{code:03}", "push")[0] == code
 
 
 def test_quiet_says_nothing_where_it_ends_with_0(log_path: Path) -> None:
@@ -589,11 +569,10 @@ def test_a_huge_log_is_read_in_seconds_and_little_memory(tmp_path: Path, piece: 
     )
 
 
-@pytest.mark.parametrize("before", range(_LONGEST - 12, _LONGEST + 2))
-def test_in_a_line_of_any_length_no_word_is_overlooked(normalize: Normalize, before: int) -> None:
-    for word in ("unhealthy", "ops_daily_watchdog"):
-        red = (2, "ops_ci_normalize status=fail reason=unexpected_exit_2")
-        assert normalize(f"{INSUFFICIENT}\n{'x' * before}{word}{'y' * _LONGEST}\n") == red
+def test_in_a_line_of_any_length_no_word_is_overlooked(normalize: Normalize) -> None:
+    red = (2, "ops_ci_normalize status=fail reason=unexpected_exit_2")
+    for before, word in product(range(_LONGEST - 12, _LONGEST + 2), ("unhealthy", "ops_daily_watchdog")):
+        assert normalize(f"{INSUFFICIENT}\n{'x' * before}{word}{'y' * _LONGEST}\n") == red, (before, word)
 
 
 @pytest.mark.parametrize("length", [_LONGEST - 1, _LONGEST, _LONGEST + 1, 3 * _LONGEST])

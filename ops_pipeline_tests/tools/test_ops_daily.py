@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -16,7 +20,10 @@ import pytest
 from sqlalchemy import text
 
 from ops_pipeline.contract.days import last_complete_day
+from ops_pipeline.contract.environment import Name
+from ops_pipeline.contract.tokens import Label
 from ops_pipeline.orchestration.instance import configured_instance
+from ops_pipeline.store.embedded import EmbeddedServer
 from ops_pipeline.tools.ops_daily import main
 from ops_pipeline_tests.conftest import Database, Lines
 from ops_pipeline_tests.traffic import healthy_traffic, send
@@ -39,10 +46,54 @@ def _rows(database: Database) -> dict[str, list[object]]:
         }
 
 
-def test_a_healthy_day_prints_its_lines_in_order_and_exits_0(prod: Database, lines: Lines) -> None:
-    healthy_traffic(prod)
-    assert main(ARGUMENTS) == 0
-    printed = lines()
+@dataclass(frozen=True)
+class HealthyDay:
+    """What `ops_daily` made of a healthy day, which is the last complete one and nothing that was asked for."""
+
+    code: int
+    printed: list[str]
+    runs: Sequence[dg.DagsterRun]
+    checks: dict[tuple[str, str], tuple[bool, str, str | None]]
+    """Of each check of an asset: whether it passed, its severity and its partition."""
+    counted: set[str]
+    """The days of which Dagster shows the counts."""
+
+
+@pytest.fixture(scope="module")
+def healthy_day(server: EmbeddedServer, in_production: Label) -> Iterator[HealthyDay]:
+    """A healthy day that was run once, for all tests that only look at it."""
+    name = Label("healthy_day")
+    server.create_database(name, in_production)
+    database = Database(server.dsn(name), server.engine(name))
+    healthy_traffic(database)
+    with pytest.MonkeyPatch.context() as monkeypatch, contextlib.redirect_stdout(io.StringIO()) as out:
+        for variable in Name:
+            monkeypatch.delenv(variable, raising=False)
+        monkeypatch.delenv("DAGSTER_HOME", raising=False)
+        for variable in ("OPS_POSTGRES_DSN", "DAGSTER_POSTGRES_DSN"):
+            monkeypatch.setenv(variable, database.dsn)
+        code = main(["--mode=prod"])
+        with configured_instance() as instance:
+            runs = instance.get_runs()
+            found = [
+                record.event_log_entry.dagster_event.event_specific_data
+                for run in runs
+                for record in instance.get_records_for_run(
+                    run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+                ).records
+            ]
+            counted = instance.get_materialized_partitions(dg.AssetKey("daily_counts"))
+    checks = {
+        (one.asset_key.to_user_string(), one.check_name): (one.passed, one.severity.value, one.partition)
+        for one in found
+    }
+    yield HealthyDay(code, out.getvalue().splitlines(), runs, checks, counted)
+    server.drop_database(name, even_in_use=True)
+
+
+def test_a_healthy_day_prints_its_lines_in_order_and_exits_0(healthy_day: HealthyDay) -> None:
+    assert healthy_day.code == 0
+    printed = healthy_day.printed
     assert printed[0] == "ops_daily mode=strict reason=prod_configured"
     names = [line.split()[0] for line in printed[1:]]
     assert names == (
@@ -66,9 +117,14 @@ def test_a_day_done_again_gives_the_same_lines_and_the_same_rows(prod: Database,
     assert (lines(), _rows(prod)) == (first, rows)
 
 
-def test_no_traffic_at_all_is_insufficient_data_and_exits_2(prod: Database, lines: Lines) -> None:
+def test_no_traffic_at_all_is_insufficient_data_and_exits_2_and_is_a_warning_to_a_monitoring_system(
+    prod: Database, lines: Lines
+) -> None:
     assert main(ARGUMENTS) == 2
     assert "ops_daily_watchdog status=insufficient_data reason=delivered_total_0 " in lines()[-2]
+    assert main([*ARGUMENTS, "--format=nagios"]) == 1
+    (line,) = lines()
+    assert line.startswith("OPS_DAILY_WATCHDOG WARNING - status=insufficient_data reason=delivered_total_0 ")
 
 
 def test_one_identity_leak_is_unhealthy_and_exits_2(prod: Database, lines: Lines) -> None:
@@ -100,10 +156,9 @@ def test_a_verdict_that_late_data_makes_another_one_says_what_it_was_until_it_is
     assert lines()[-2].endswith(" since=none change=none previous_status=unhealthy")
 
 
-def test_json_gives_the_same_fields_as_objects(prod: Database, lines: Lines) -> None:
+def test_json_gives_the_same_fields_as_objects(prod: Database, lines: Lines, healthy_day: HealthyDay) -> None:
     healthy_traffic(prod)
-    main(ARGUMENTS)
-    plain = [line.split()[0] for line in lines()]
+    plain = [line.split()[0] for line in healthy_day.printed]
     main([*ARGUMENTS, "--json"])
     objects = [json.loads(line) for line in lines()]
     assert [one["line"] for one in objects] == plain
@@ -111,20 +166,12 @@ def test_json_gives_the_same_fields_as_objects(prod: Database, lines: Lines) -> 
     assert objects[1]["delivered_total"] == 560
 
 
-def test_the_run_is_seen_in_dagster_with_the_day_as_its_partition_and_every_check(prod: Database) -> None:
-    healthy_traffic(prod)
-    main(ARGUMENTS)
-    with configured_instance() as instance:
-        (run,) = instance.get_runs()
-        assert (run.job_name, run.status) == ("ops_daily", dg.DagsterRunStatus.SUCCESS)
-        assert run.tags["dagster/partition"] == DAY.isoformat()
-        records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
-        checks = {
-            (one.asset_key.to_user_string(), one.check_name): (one.passed, one.severity.value, one.partition)
-            for one in (record.event_log_entry.dagster_event.event_specific_data for record in records)
-        }
+def test_the_run_is_seen_in_dagster_with_the_day_as_its_partition_and_every_check(healthy_day: HealthyDay) -> None:
+    (run,) = healthy_day.runs
+    assert (run.job_name, run.status) == ("ops_daily", dg.DagsterRunStatus.SUCCESS)
+    assert run.tags["dagster/partition"] == DAY.isoformat()
     healthy, too_little = (True, "ERROR", DAY.isoformat()), (False, "WARN", DAY.isoformat())
-    assert checks == {
+    assert healthy_day.checks == {
         ("daily_counts", "watchdog"): healthy,
         ("daily_counts", "identity_leak"): healthy,
         ("daily_counts", "funnel"): healthy,
@@ -159,11 +206,8 @@ def test_an_unhealthy_check_has_severity_error_and_does_not_fail_the_run(prod: D
     assert "top=" in hold.metadata["next_step"].value
 
 
-def test_earlier_days_counted_with_the_day_show_as_materialised(prod: Database) -> None:
-    main(ARGUMENTS)
-    with configured_instance() as instance:
-        counted = instance.get_materialized_partitions(dg.AssetKey("daily_counts"))
-    assert {(DAY - timedelta(days=n)).isoformat() for n in range(91)} == counted
+def test_earlier_days_counted_with_the_day_show_as_materialised(healthy_day: HealthyDay) -> None:
+    assert {(DAY - timedelta(days=n)).isoformat() for n in range(91)} == healthy_day.counted
 
 
 @pytest.mark.parametrize(
@@ -255,7 +299,7 @@ def test_an_events_relation_that_is_not_there_has_a_reason(
     assert not any(_rows(prod).values())
 
 
-@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("way", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_stopped_in_the_middle_a_run_says_so_and_leaves_the_day_as_it_was(
     prod: Database, way: signal.Signals
 ) -> None:
@@ -295,12 +339,13 @@ def _wait_until_blocked(database: Database) -> None:
             ).fetchone()
             if waiting and waiting[0]:
                 return
+            # Who asks all the time takes the processor from whom it waits for.
+            watcher.execute("SELECT pg_sleep(0.05)")
     pytest.fail("no session of the pipeline ever waited")
 
 
-def test_the_default_day_is_the_last_complete_one(prod: Database, lines: Lines) -> None:
-    main(["--mode=prod"])
-    assert f" as_of={date.fromisoformat(DAY.isoformat())} " in lines()[-2]
+def test_the_default_day_is_the_last_complete_one(healthy_day: HealthyDay) -> None:
+    assert f" as_of={DAY} " in healthy_day.printed[-2]
 
 
 def test_quiet_says_nothing_of_a_healthy_day_and_of_another_the_verdict(prod: Database, lines: Lines) -> None:
@@ -330,12 +375,6 @@ def test_a_monitoring_system_gets_one_line_figures_and_its_own_codes(prod: Datab
     assert lines()[0].startswith("OPS_DAILY_WATCHDOG CRITICAL - status=unhealthy reason=identity_leak ")
     assert main(["--format=nagios", "--mode=prod", "--as-of=2999-01-01"]) == 3
     assert lines() == ["OPS_DAILY UNKNOWN - status=fail mode=strict reason=day_not_complete"]
-
-
-def test_too_little_data_is_a_warning_to_a_monitoring_system(prod: Database, lines: Lines) -> None:
-    assert main([*ARGUMENTS, "--format=nagios"]) == 1
-    (line,) = lines()
-    assert line.startswith("OPS_DAILY_WATCHDOG WARNING - status=insufficient_data reason=delivered_total_0 ")
 
 
 def test_declared_segments_are_broken_down_and_late_data_gives_no_small_cell_away(

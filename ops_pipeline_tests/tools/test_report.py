@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import subprocess
 import sys
@@ -18,7 +20,9 @@ from sqlalchemy import insert, text
 
 from ops_pipeline.contract.config import HISTORY_DAYS, Planned, Taxonomy, Thresholds
 from ops_pipeline.contract.days import last_complete_day
+from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.tokens import Label
 from ops_pipeline.contract.vocabulary import Outcome, Reserved, Scope, SignalName, Status, Touch
 from ops_pipeline.definitions import definitions
 from ops_pipeline.health import evaluate_range
@@ -27,6 +31,7 @@ from ops_pipeline.orchestration.instance import configured_instance
 from ops_pipeline.report.page import rendered
 from ops_pipeline.store import results
 from ops_pipeline.store.daily_counts import read_days
+from ops_pipeline.store.embedded import EmbeddedServer
 from ops_pipeline.store.engine import reading, writing
 from ops_pipeline.store.schema import daily_counts, delivered_segments
 from ops_pipeline.tools import ops_daily
@@ -37,6 +42,8 @@ from ops_pipeline_tests.traffic import healthy_traffic, send
 DAY = last_complete_day()
 TEMPLATES = Path(__file__).resolve().parents[2] / "ops_pipeline" / "report" / "templates"
 WINDOWS = (7, 30)
+_WITH_FIGURES = 12
+"""Newest days that have figures: a page shows those of one day, and takes the others from counts and verdicts."""
 USUAL = {
     ("offered", None): 300,
     ("suppressed", "unknown"): 40,
@@ -130,7 +137,7 @@ def _judge(database: Database, days: list[date], *, thresholds: Thresholds | Non
     """Store figures and verdicts of these days, as the daily job does."""
     with writing(database.engine) as connection:
         counts = read_days(connection, days[0] - timedelta(days=HISTORY_DAYS - 1), days[-1])
-        for day in days:
+        for day in days[-_WITH_FIGURES:]:
             results.write_metrics(connection, compute_metrics(counts, day, WINDOWS))
         for verdict in evaluate_range(counts, days[0], days[-1], thresholds or Thresholds()):
             if verdict.as_of in days:
@@ -170,13 +177,40 @@ def _report(out: Path, *arguments: str) -> Element:
     return _parsed(out)
 
 
+@dataclass(frozen=True)
+class Written:
+    """A page that was written, and the line that the tool said of it."""
+
+    path: Path
+    line: str
+    page: Element
+
+
+@pytest.fixture(scope="module")
+def unhealthy(
+    server: EmbeddedServer, in_production: Label, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Written]:
+    """The page of ninety days, the last three unhealthy, written once for all tests that only look at it."""
+    name = Label("unhealthy_page")
+    server.create_database(name, in_production)
+    database = Database(server.dsn(name), server.engine(name))
+    _history(database, bad=(0, 1, 2))
+    path = tmp_path_factory.mktemp("unhealthy") / "report.html"
+    with pytest.MonkeyPatch.context() as monkeypatch, contextlib.redirect_stdout(io.StringIO()) as said:
+        for variable in Name:
+            monkeypatch.delenv(variable, raising=False)
+        monkeypatch.setenv("OPS_POSTGRES_DSN", database.dsn)
+        page = _report(path)
+    yield Written(path, said.getvalue(), page)
+    server.drop_database(name, even_in_use=True)
+
+
 # What it says
 
 
-def test_the_first_lines_say_the_status_since_when_and_what_to_do(prod: Database, lines: Lines, out: Path) -> None:
-    _history(prod, bad=(0, 1, 2))
-    page = _report(out)
-    assert lines()[0].startswith(
+def test_the_first_lines_say_the_status_since_when_and_what_to_do(unhealthy: Written) -> None:
+    page = unhealthy.page
+    assert unhealthy.line.startswith(
         f"report status=ok as_of={DAY} first_day={DAY - timedelta(days=89)} days=90 judged=90 bytes="
     )
     (header,) = page.all("header")
@@ -261,9 +295,8 @@ def test_the_lines_are_those_that_ops_daily_prints(prod: Database, lines: Lines,
     assert [line.words for line in shown.all("span")] == printed
 
 
-def test_the_funnel_has_every_reason_in_every_window(prod: Database, out: Path) -> None:
-    _history(prod)
-    (section,) = [one for one in _report(out).all("section") if "step by step" in one.all("h2")[0].words]
+def test_the_funnel_has_every_reason_in_every_window(unhealthy: Written) -> None:
+    (section,) = [one for one in unhealthy.page.all("section") if "step by step" in one.all("h2")[0].words]
     rows = [row.words for row in section.all("tr")]
     assert rows[0] == "step reason this day 7 days 30 days"
     assert "suppressed cooldown_active 5 35 150" in rows
@@ -305,9 +338,8 @@ def test_segments_are_those_that_were_published_and_small_numbers_are_not_told(
 # What it is
 
 
-def test_it_is_one_file_without_script_and_nothing_in_it_comes_from_elsewhere(prod: Database, out: Path) -> None:
-    _history(prod, bad=(0,))
-    page, source = _report(out), out.read_text(encoding="utf-8")
+def test_it_is_one_file_without_script_and_nothing_in_it_comes_from_elsewhere(unhealthy: Written) -> None:
+    page, source = unhealthy.page, unhealthy.path.read_text(encoding="utf-8")
     assert not page.all("script", "link", "img", "iframe", "object", "embed", "base", "form", "a", "use", "image")
     attributes = {name for one in page.walk() for name in one.attributes}
     assert not [name for name in attributes if name.startswith(("on", "xmlns", "xlink")) or name in ("src", "href")]
@@ -315,7 +347,7 @@ def test_it_is_one_file_without_script_and_nothing_in_it_comes_from_elsewhere(pr
     (policy,) = [one for one in page.all("meta") if "http-equiv" in one.attributes]
     assert policy.attributes["content"] == "default-src 'none'; style-src 'unsafe-inline'"
     assert len(source.encode()) < 1_500_000
-    assert [path.name for path in out.parent.iterdir()] == ["report.html"]
+    assert [path.name for path in unhealthy.path.parent.iterdir()] == ["report.html"]
 
 
 def _own_words() -> set[str]:
@@ -379,9 +411,8 @@ def test_what_no_line_may_hold_no_page_can_hold(value: object) -> None:
         page(value)
 
 
-def test_whoever_cannot_see_it_can_hear_it(prod: Database, out: Path) -> None:
-    _history(prod, bad=(0,))
-    page = _report(out)
+def test_whoever_cannot_see_it_can_hear_it(unhealthy: Written) -> None:
+    page = unhealthy.page
     assert page.all("html")[0].attributes["lang"] == "en"
     headings = [int(one.tag[1]) for one in page.all("h1", "h2", "h3", "h4")]
     assert headings[0] == 1
