@@ -55,7 +55,7 @@ def three_sigma(stream: Stream) -> Alarms:
 
 
 def _history(stream: Stream) -> History:
-    return History(stream.days, MONDAY, MONDAY, MONDAY + timedelta(days=len(stream.days) - 1))
+    return History(stream.days, MONDAY, MONDAY + timedelta(days=len(stream.days) - 1))
 
 
 RULES: dict[str, Rule] = {

@@ -25,6 +25,8 @@ MONDAY = date(2025, 1, 6)
 WARM_UP = 140
 """Days before anything is counted: no incident begins and no alarm is a false one."""
 YEAR = 365
+EARLIER_DAYS = 4
+"""Days by which another incident begins before, where there are two."""
 VISIBLE = 5.0
 """Standard deviations by which an incident shows to whoever knows the true rates and when it began."""
 
@@ -98,8 +100,13 @@ class Stream:
     """Volume."""
 
 
-def make_stream(seed: tuple[int, ...], incident: Incident | None = None) -> Stream:
-    """Return the stream of `seed`: a year and its warm-up, or 260 days with an incident after the warm-up."""
+def make_stream(
+    seed: tuple[int, ...], incident: Incident | None = None, *, earlier: Incident | None = None
+) -> Stream:
+    """Return the stream of `seed`: a year and its warm-up, or 260 days with an incident after the warm-up.
+
+    With `earlier`, another incident begins EARLIER_DAYS before and outlasts it; the rest is drawn as without.
+    """
     rng = np.random.default_rng(seed)
     size = WARM_UP + (YEAR if incident is None else 120)
     t = np.arange(size)
@@ -132,12 +139,23 @@ def make_stream(seed: tuple[int, ...], incident: Incident | None = None) -> Stre
             incident in _EVERYWHERE or is_second == (incident is Incident.HOLD_SECOND_TOUCH)
         )
         effects = _effects(rng, incident if is_hit else None, size, onset, length)
+        is_hit_earlier = earlier is not None and (
+            earlier in _EVERYWHERE or is_second == (earlier is Incident.HOLD_SECOND_TOUCH)
+        )
+        if is_hit_earlier:
+            of_earlier = _effects(
+                np.random.default_rng((*seed, 1)), earlier, size, onset - EARLIER_DAYS, EARLIER_DAYS + length
+            )
+            effects = {name: effects[name] * of_earlier[name] for name in effects}
         its_counts, shows = _touch_counts(rng, volume * (second_share if is_second else 1), effects)
         if is_hit:
             visible = max(visible, shows)
         if is_hit and incident is Incident.IDENTITY_LEAK:
             its_counts[Outcome.DISABLED, "identity_leak"] = (t == onset).astype(np.int64)
             visible = VISIBLE
+        if is_hit_earlier and earlier is Incident.IDENTITY_LEAK:
+            leaks = its_counts.get((Outcome.DISABLED, "identity_leak"), np.zeros(size, np.int64))
+            its_counts[Outcome.DISABLED, "identity_leak"] = leaks + (t == onset - EARLIER_DAYS)
         counts |= {(touch.value, outcome.value, reason): n for (outcome, reason), n in its_counts.items()}
     keys = list(counts)
     rows = np.array([counts[key] for key in keys]).T.tolist()
