@@ -161,7 +161,7 @@ def _nothing_is_judged(world: World) -> str:
 
 @provokes(Reason.NO_RETENTION, Reason.NOT_ROLLED_UP)
 def _something_is_past_its_date_and_not_counted(world: World) -> str:
-    world.configure()
+    world.configure(OPS_CONFIG=world.write("config.toml", '[retention]\nruns_days = "off"\n'))
     old = DAY - timedelta(days=40)
     said = world.run("retention")
     with world.database.engine.begin() as connection:

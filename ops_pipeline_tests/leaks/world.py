@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import psutil
 import psycopg
 from sqlalchemy import Engine, text
 
@@ -138,6 +137,7 @@ class World:
         self.receiver = HTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.receiver.serve_forever, daemon=True).start()
         self._rows_before: set[int] = set()
+        self._looked_until = 0
         self.port: int | None = None
 
     # Its database
@@ -364,9 +364,15 @@ class World:
                 "SELECT schemaname, tablename, format('%I.%I', schemaname, tablename) FROM pg_tables"
                 " WHERE schemaname = 'public' OR schemaname = 'ops' AND tablename NOT LIKE 'delivery_events%'"
             ).fetchall()
+            # Rows of transactions that had ended when it last looked were seen then: Dagster's log grows and grows.
+            since = self._looked_until
+            oldest = connection.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint").fetchone()
+            assert oldest is not None
+            (self._looked_until,) = oldest
             for schema, table, name in tables:
                 sink = "dagster_storage" if schema == "public" else "ops_tables"
-                for row in connection.execute(f"SELECT * FROM {name}").fetchall():
+                query = f"SELECT * FROM {name} WHERE xmin::text::bigint >= {since}"
+                for row in connection.execute(query.encode()).fetchall():
                     values = [bytes(value) if isinstance(value, memoryview) else value for value in row]
                     content = b"\0".join(
                         value if isinstance(value, bytes) else str(value).encode() for value in values
@@ -406,19 +412,18 @@ def _watching(written: Written, pids: Iterable[int], own: object = None) -> Iter
     """Keep the arguments of every process that these start, until the end."""
     seen: set[bytes] = set()
     is_over = threading.Event()
-    roots = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
+    roots = list(pids)
     typed = b"" if own is None else b"\0".join(os.fsencode(str(one)) for one in own)  # type: ignore[attr-defined]
 
     def look() -> None:
         while not is_over.wait(_WATCH_SECONDS):
             for root in roots:
-                with suppress(psutil.Error):
-                    for process in (root, *root.children(recursive=True)):
-                        with suppress(psutil.Error, OSError):
-                            arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes()
-                            # What was typed is the operator's own.
-                            if arguments not in seen and arguments.rstrip(b"\0") != typed:
-                                seen.add(arguments)
+                for pid in _with_descendants(root):
+                    with suppress(OSError):
+                        arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
+                        # What was typed is the operator's own.
+                        if arguments not in seen and arguments.rstrip(b"\0") != typed:
+                            seen.add(arguments)
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -429,6 +434,16 @@ def _watching(written: Written, pids: Iterable[int], own: object = None) -> Iter
         thread.join()
         for arguments in seen:
             written.add("arguments", arguments)
+
+
+def _with_descendants(pid: int) -> Iterator[int]:
+    """Yield a process and all that it started, as the kernel says: psutil reads about every process there is."""
+    yield pid
+    with suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                for child in (thread / "children").read_text().split():
+                    yield from _with_descendants(int(child))
 
 
 def _free_port() -> int:
