@@ -27,7 +27,7 @@ TABLES = {
     "0003": "hold_suppression_rates",
     "0004": "verdicts",
     "0005": "delivered_segments",
-    "0006": "alerts",
+    "0006": "alert_addresses",
 }
 
 

@@ -453,10 +453,11 @@ def test_events_knows_its_two_commands_and_repeats_no_other(arguments: list[str]
     assert _output(lambda: events.main(arguments)) == (1, "events_import status=fail reason=usage\n")
 
 
-def test_for_a_monitoring_system_there_are_four() -> None:
+def test_for_a_monitoring_system_there_are_five() -> None:
     assert [name for name, command in COMMANDS.items() if command.nagios_failure is not None] == [
         "db_verify",
         "ops_daily",
+        "alerts",
         "doctor",
     ]
 

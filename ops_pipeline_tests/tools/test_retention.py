@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from ops_pipeline.cli import main as cli
+from ops_pipeline.contract.config import HISTORY_DAYS
 from ops_pipeline.contract.days import each_day, last_complete_day
 from ops_pipeline.definitions import definitions
 from ops_pipeline.orchestration.instance import configured_instance
@@ -224,13 +225,13 @@ def test_killed_in_between_it_has_dropped_whole_days_and_goes_on(old: Database, 
 def test_old_counts_go_with_their_verdicts_and_cannot_be_asked_for_any_more(
     old: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lines: Lines
 ) -> None:
-    gone = DAY - timedelta(days=252)
+    gone = DAY - timedelta(days=HISTORY_DAYS)
     monkeypatch.setenv("OPS_FIRST_DAY", (gone - timedelta(days=30)).isoformat())
     with old.engine.begin() as connection:
         count = "INSERT INTO ops.daily_counts (utc_day, touch, outcome, events) VALUES (:day, 'first', 'offered', 9)"
         connection.execute(text(count), [{"day": gone}, {"day": gone + timedelta(days=1)}])
-    _configure(monkeypatch, tmp_path, counts_days=252)
-    expected = f"retention_expired kind=counts keep_days=252 expired=1 oldest={gone}"
+    _configure(monkeypatch, tmp_path, counts_days=HISTORY_DAYS)
+    expected = f"retention_expired kind=counts keep_days={HISTORY_DAYS} expired=1 oldest={gone}"
     assert cli.main(["retention"]) == 0
     assert lines()[0] == f"{expected} dropped=0 kept=0"
     assert cli.main(["retention", "--apply"]) == 0
