@@ -270,7 +270,7 @@ def test_a_reason_on_an_outcome_that_takes_none_is_dropped(database: Database, w
     assert _rows(database)[0][3] is None
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 @given(cell=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=60))
 def test_whatever_text_stands_in_reason_and_segment_only_labels_are_stored(
     database: Database, tmp_path: Path, cell: str
@@ -285,7 +285,7 @@ def test_whatever_text_stands_in_reason_and_segment_only_labels_are_stored(
     assert done.accepted + done.rejected == 1
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(content=st.binary(max_size=300), ending=st.sampled_from(["csv", "jsonl", "parquet", "csv.gz", "jsonl.gz"]))
 def test_any_bytes_at_all_are_imported_or_refused_with_a_reason(
     database: Database, tmp_path: Path, content: bytes, ending: str

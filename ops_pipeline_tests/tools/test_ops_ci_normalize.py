@@ -540,9 +540,11 @@ MEMORY = 192 << 20
     "piece",
     [
         "ops_daily_second_touch status=insufficient_data reason=delivered_total_0 " + "x" * 50 + "\n",
-        "ops_daily_watchdog status=insufficient_data reason=delivered_total_0\n",
+        pytest.param(
+            "ops_daily_watchdog status=insufficient_data reason=delivered_total_0\n", marks=pytest.mark.slow
+        ),
         "x",
-        " a=",
+        pytest.param(" a=", marks=pytest.mark.slow),
     ],
     ids=["many_lines", "many_watchdog_lines", "one_line", "one_line_of_fields"],
 )

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from markupsafe import Markup
 from sqlalchemy import insert, text
 
 from ops_pipeline.contract.config import HISTORY_DAYS, Planned, Taxonomy, Thresholds
@@ -28,6 +29,7 @@ from ops_pipeline.definitions import definitions
 from ops_pipeline.health import evaluate_range
 from ops_pipeline.health.metrics import compute_metrics
 from ops_pipeline.orchestration.instance import configured_instance
+from ops_pipeline.report import report_page, signal_series
 from ops_pipeline.report.page import rendered
 from ops_pipeline.store import results
 from ops_pipeline.store.daily_counts import read_days
@@ -172,6 +174,15 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "report.html"
 
 
+@pytest.fixture
+def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the charts out, which take seconds to draw: a test that reads the words of a page needs none."""
+    for chart in ("rate_chart", "deliveries_chart"):
+        monkeypatch.setattr(signal_series, chart, lambda *_, **__: Markup("<svg></svg>"))
+    for chart in ("funnel_chart", "reasons_chart"):
+        monkeypatch.setattr(report_page, chart, lambda *_, **__: Markup("<svg></svg>"))
+
+
 def _report(out: Path, *arguments: str) -> Element:
     assert main([f"--out={out}", *arguments]) == 0
     return _parsed(out)
@@ -221,6 +232,7 @@ def test_the_first_lines_say_the_status_since_when_and_what_to_do(unhealthy: Wri
     assert page.all("title")[0].words == f"Delivery health, {DAY}: unhealthy"
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_a_healthy_day_says_since_when_and_that_an_episode_is_not_over_yet(prod: Database, out: Path) -> None:
     _history(prod, bad=(2, 10))
     header = _report(out, "--days=20").all("header")[0].words
@@ -252,6 +264,7 @@ def test_too_little_data_reads_as_that_and_a_single_day_has_its_page(prod: Datab
     assert len(_report(out, "--days=1").all("figure")) == 12
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_what_was_not_judged_not_counted_or_is_old_is_said(prod: Database, out: Path) -> None:
     _history(prod, days=40, not_judged=(0, 1, 20), never_counted=(30, 31))
     with prod.engine.begin() as connection:
@@ -287,6 +300,7 @@ def test_planned_days_and_unhealthy_ones_are_marked_in_charts_and_tables(prod: D
     assert f"{planned.last} insufficient_data planned" in rows[4]
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_the_lines_are_those_that_ops_daily_prints(prod: Database, lines: Lines, out: Path) -> None:
     healthy_traffic(prod)
     ops_daily.main(["--mode=prod"])
@@ -306,6 +320,7 @@ def test_the_funnel_has_every_reason_in_every_window(unhealthy: Written) -> None
     assert "600 + 150 suppressed" in section.words
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_reasons_that_say_nothing_are_counted_and_not_named(prod: Database, out: Path) -> None:
     healthy_traffic(prod)
     with prod.engine.begin() as connection:
@@ -316,6 +331,7 @@ def test_reasons_that_say_nothing_are_counted_and_not_named(prod: Database, out:
     assert "labels_unusable" in page.all("header")[0].words
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_segments_are_those_that_were_published_and_small_numbers_are_not_told(
     prod: Database, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -519,6 +535,7 @@ def _run_job(day: date) -> dict[str, object]:
     return {name: value.value for name, value in materialization.metadata.items()}
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_the_job_writes_the_page_of_the_day_after_its_verdict_where_a_folder_is_named(
     prod: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

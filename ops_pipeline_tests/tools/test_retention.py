@@ -191,6 +191,7 @@ def test_who_is_writing_an_old_day_is_not_disturbed(old: Database, lines: Lines)
     assert _partitions(old)[0] == OLD[0]
 
 
+@pytest.mark.slow
 def test_two_at_once_drop_each_day_once(old: Database) -> None:
     with ThreadPoolExecutor(2) as pool:
         ended = list(
