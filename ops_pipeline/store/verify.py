@@ -23,8 +23,8 @@ PARTITION_HORIZON_DAYS = 7
 """So many days ahead must have their event partitions: time to notice, and to run db_bootstrap."""
 
 _PRIVILEGES = text("""
-    SELECT has_table_privilege(:name, 'SELECT'),
-        has_table_privilege(:name, 'INSERT') AND has_table_privilege(:name, 'DELETE')
+    SELECT has_table_privilege(:name, 'SELECT'), bool_and(has_table_privilege(:name, needed))
+    FROM unnest(ARRAY['INSERT', 'UPDATE', 'DELETE']) AS needed
 """)
 _IS_POWERFUL = text("""
     SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls

@@ -62,7 +62,7 @@ def _role(database: Database, *grants: str) -> Iterator[str]:
 
 
 READS = ("GRANT USAGE ON SCHEMA ops TO somebody", "GRANT SELECT ON ALL TABLES IN SCHEMA ops TO somebody")
-WRITES = (READS[0], "GRANT SELECT, INSERT, DELETE ON ALL TABLES IN SCHEMA ops TO somebody")
+WRITES = (READS[0], "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ops TO somebody")
 
 
 # Tables
