@@ -96,15 +96,23 @@ def due(
     return _message(verdict.as_of, news, told, verdict)
 
 
-def due_of_run(day: date, told: Mapping[Subject, Told], *, has_failed: bool, has_run: bool) -> Message | None:
+def due_of_run(
+    day: date, told: Mapping[Subject, Told], settings: Alerts, *, has_failed: bool, has_run: bool
+) -> Message | None:
     """Return what the daily run of `day`, the newest there is, makes worth telling; None: nothing."""
     known = told.get(RUN)
-    news = News(subject=RUN, kind=AlertKind.FAILED, reason=Reason.RUN_FAILED, since=known.since if known else day)
-    if known is None and has_failed:
-        return _message(day, [news], told, None)
-    if known is not None and has_run and not has_failed:
-        return _message(day, [replace(news, kind=AlertKind.RECOVERED)], told, None)
-    return None
+    kind = None
+    if has_failed:
+        if known is None:
+            kind = AlertKind.FAILED
+        elif _is_reminder(day, known, settings):
+            kind = AlertKind.REMINDER
+    elif known is not None and has_run:
+        kind = AlertKind.RECOVERED
+    if kind is None:
+        return None
+    news = News(subject=RUN, kind=kind, reason=Reason.RUN_FAILED, since=day if known is None else known.since)
+    return _message(day, [news], told, None)
 
 
 def told_after(told: Mapping[Subject, Told], message: Message | None, verdict: Verdict | None) -> dict[Subject, Told]:
@@ -198,7 +206,7 @@ def _message(day: date, news: list[News], told: Mapping[Subject, Told], verdict:
 def _still_open(told: Mapping[Subject, Told], of_news: set[Subject], verdict: Verdict | None) -> Iterator[News]:
     muted = set() if verdict is None else {one.key for one in verdict.signals if one.muted_until is not None}
     for subject, known in told.items():
-        if subject not in of_news and subject not in muted:
+        if subject not in of_news and subject not in muted and not known.is_muted:
             yield News(
                 subject=subject, kind=AlertKind.REMINDER, reason=known.reason, since=known.since, worst=known.worst
             )

@@ -108,7 +108,7 @@ def note_run(connection: Connection, config: Config, *, yesterday: date, has_fai
     lock_alerts(connection)
     told = read_told(connection)
     has_run = bool(judged_days(connection, yesterday, yesterday))
-    message = due_of_run(yesterday, told, has_failed=has_failed, has_run=has_run)
+    message = due_of_run(yesterday, told, config.alerts, has_failed=has_failed, has_run=has_run)
     if message is not None:
         _write(connection, message, config, ())
         write_told(connection, told_after(told, message, None))
@@ -141,7 +141,7 @@ def due_messages(engine: Engine, config: Config, *, yesterday: date, has_failed:
         if verdict is not None:
             found.append(due(verdict, told, blindness(connection, verdict.as_of), config.alerts))
         has_run = bool(judged_days(connection, yesterday, yesterday))
-        found.append(due_of_run(yesterday, told, has_failed=has_failed, has_run=has_run))
+        found.append(due_of_run(yesterday, told, config.alerts, has_failed=has_failed, has_run=has_run))
     return tuple(message for message in found if message is not None)
 
 

@@ -167,17 +167,28 @@ def test_a_failed_run_is_told_once_and_so_is_the_first_one_that_works_again() ->
     kinds = []
     for number, has_failed in enumerate([False, True, True, True, False, False]):
         day = FIRST + timedelta(days=number // 2)
-        message = due_of_run(day, known, has_failed=has_failed, has_run=not has_failed)
+        message = due_of_run(day, known, Alerts(), has_failed=has_failed, has_run=not has_failed)
         known = told_after(known, message, None)
         kinds.append(message.kind.value if message else None)
     assert kinds == [None, "failed", None, None, "recovered", None]
 
 
+def test_of_a_run_that_fails_day_after_day_people_are_reminded() -> None:
+    known: dict[Subject, Told] = {}
+    told_on = []
+    for number in range(16):
+        message = due_of_run(FIRST + timedelta(days=number), known, Alerts(), has_failed=True, has_run=False)
+        known = told_after(known, message, None)
+        if message is not None:
+            told_on.append((number, message.kind.value, message.news[0].since))
+    assert told_on == [(0, "failed", FIRST), (7, "reminder", FIRST), (14, "reminder", FIRST)]
+
+
 def test_a_day_that_has_not_run_yet_says_nothing_of_the_run_that_failed() -> None:
-    message = due_of_run(FIRST, {}, has_failed=True, has_run=False)
+    message = due_of_run(FIRST, {}, Alerts(), has_failed=True, has_run=False)
     known = told_after({}, message, None)
     assert RUN in known
-    assert due_of_run(FIRST + timedelta(days=1), known, has_failed=False, has_run=False) is None
+    assert due_of_run(FIRST + timedelta(days=1), known, Alerts(), has_failed=False, has_run=False) is None
 
 
 findings = st.sampled_from([FINE, HIGH, OVER, FEW])
