@@ -14,7 +14,7 @@ from ops_pipeline.health.counts import DayCounts, WindowCounts
 from ops_pipeline.health.history import LEAKED
 from ops_pipeline.health.rates import IS_LOW_BAD, RATE_WINDOWS, SERIES
 from ops_pipeline.health.verdict import Signal, Verdict
-from ops_pipeline.health.watchdog import Judgement, episodes_before, judgements
+from ops_pipeline.health.watchdog import Judgement, judged
 from ops_pipeline.health.wilson import lower_bound, upper_bound
 
 
@@ -65,9 +65,7 @@ def explain(
     days: Sequence[DayCounts], as_of: date, thresholds: Thresholds
 ) -> tuple[Verdict, tuple[ExplainedSignal, ...]]:
     """Return the verdict that `evaluate` returns, and each of its signals explained. Raises ValueError as it does."""
-    episodes = episodes_before(days, as_of, thresholds, None)
-    (judgement,) = judgements(days, as_of, as_of, thresholds)
-    (verdict,) = judgement.verdicts(episodes)
+    *_, (judgement, (verdict,)) = judged(days, as_of, as_of, thresholds, None)
     return verdict, tuple(_explained(judgement, days, verdict, signal) for signal in verdict.signals)
 
 

@@ -70,35 +70,37 @@ def evaluate_range(
 
     `before` is the verdict of the day before `first`.
     """
-    episodes = episodes_before(days, first, thresholds, before)
-    return [
-        verdict for judgement in judgements(days, first, last, thresholds) for verdict in judgement.verdicts(episodes)
-    ]
+    return [verdict for _, found in judged(days, first, last, thresholds, before) for verdict in found]
 
 
-def episodes_before(
-    days: Sequence[DayCounts], first: date, thresholds: Thresholds, before: Verdict | None
-) -> Episodes:
-    """Return what is open when `first` begins: as `before`, the verdict of the day before, has it, or followed."""
-    if before is not None:
-        if before.as_of != first - ONE_DAY:
-            raise ValueError("before is not of the day before")
-        return before.episodes
-    episodes = Episodes()
-    oldest = min((day.day for day in days if day.has_events), default=first)
-    for judgement in judgements(days, oldest, first - ONE_DAY, thresholds):
-        judgement.follow(episodes)
-    return episodes
-
-
-def judgements(days: Sequence[DayCounts], first: date, last: date, thresholds: Thresholds) -> Iterator[Judgement]:
-    """Yield the judgements that cover the days from `first` to `last`, in order: one for each block of days."""
+def judged(
+    days: Sequence[DayCounts], first: date, last: date, thresholds: Thresholds, before: Verdict | None
+) -> Iterator[tuple[Judgement, list[Verdict]]]:
+    """Yield what was found, with the verdicts of those of its days that lie between `first` and `last`, in order."""
+    if before is not None and before.as_of != first - ONE_DAY:
+        raise ValueError("before is not of the day before")
     unique_days(days)
     counted = sorted((day for day in days if day.has_events), key=lambda day: day.day)
+    episodes, start = Episodes(), first
+    if before is not None:
+        episodes = before.episodes
+    elif counted:
+        # Where nobody says what was open, it is followed from the first day with events.
+        start = min(first, counted[0].day)
+    for judgement in _judgements(counted, start, last, thresholds):
+        yield judgement, judgement.verdicts(episodes, first)
+
+
+def _judgements(counted: Sequence[DayCounts], first: date, last: date, thresholds: Thresholds) -> Iterator[Judgement]:
+    """Yield the judgements that cover the days from `first` to `last`, in order: one for each block of days."""
     known = [day.day for day in counted]
     while first <= last:
-        start, stop = history_start(first), min(last, date.fromordinal(_block(first) + FOLLOWED_DAYS - 1))
+        start, stop = history_start(first), date.fromordinal(_block(first) + FOLLOWED_DAYS - 1)
         oldest = bisect_left(known, start)
+        if oldest < len(known) and _block(first) <= known[oldest].toordinal() <= first.toordinal():
+            # All there is lies in this block: the days of the next one see the same history.
+            stop += FOLLOWED_DAYS * ONE_DAY
+        stop = min(stop, last)
         # What comes before the first day with events must not count as days without.
         if oldest < len(known) and first < known[oldest] <= stop:
             stop = known[oldest] - ONE_DAY
@@ -113,7 +115,7 @@ def _block(day: date) -> int:
 class Judgement:
     """What was found for the days from `first` to `last` of one block, and for the ones before that they depend on.
 
-    Made by `judgements`. Every array has the judged days as its last axis.
+    Every array has the judged days as its last axis.
     """
 
     def __init__(self, days: Sequence[DayCounts], first: date, last: date, thresholds: Thresholds) -> None:
@@ -140,18 +142,14 @@ class Judgement:
         self._labels = labels(history, thresholds.window_days, thresholds)
         self._has_wide_segment = wide_segments(history, thresholds.window_days)
 
-    def follow(self, episodes: Episodes) -> None:
-        """Go on with `episodes` by each day that was asked for."""
-        for at in self._asked_for:
-            episodes.advance(self._day(at), self._findings(at))
-
-    def verdicts(self, episodes: Episodes) -> list[Verdict]:
-        """Return the verdict of each day that was asked for, and go on with `episodes` by these days."""
+    def verdicts(self, episodes: Episodes, since: date) -> list[Verdict]:
+        """Return the verdict of each day that was asked for from `since` on; `episodes` go on by all of them."""
         found = []
         for at in self._asked_for:
-            findings = self._findings(at)
-            whole, phases = episodes.advance(self._day(at), findings)
-            found.append(self._verdict(at, findings, whole, phases))
+            day, findings = self._day(at), self._findings(at)
+            whole, phases = episodes.advance(day, findings)
+            if day >= since:
+                found.append(self._verdict(at, findings, whole, phases))
         return found
 
     @property
