@@ -27,7 +27,7 @@ from ops_pipeline.store.revisions import revisions
 settings.register_profile("ops", deadline=None, derandomize=True)
 settings.load_profile("ops")
 
-EXPENSIVE = settings(max_examples=30)
+EXPENSIVE = settings(max_examples=20)
 """For a test each of whose examples judges days or asks a database: that takes some fifty milliseconds."""
 
 # Where nothing compiled is kept, every process that a test starts compiles Dagster anew, which takes it seconds.

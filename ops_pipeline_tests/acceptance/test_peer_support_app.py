@@ -30,6 +30,8 @@ from ops_pipeline.tools.ops_daily import main
 from ops_pipeline_tests.acceptance.conftest import DAYS, ThirtyDays, configure, shipped_data
 from ops_pipeline_tests.conftest import Database
 
+pytestmark = pytest.mark.slow
+
 LAST = DAYS[-1]
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "watchdog.md"
 ARGUMENTS = ["--mode=prod", f"--as-of={LAST}"]

@@ -10,7 +10,7 @@ import pytest
 from ops_pipeline.contract.config import Accepted, Planned
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.health import DayCounts, Signal, SignalName, Status, Thresholds, Verdict, evaluate
-from ops_pipeline.health.watchdog import evaluate_range
+from ops_pipeline.health.watchdog import evaluate_range, history_start
 from ops_pipeline_tests.simulation.streams import WARM_UP, Incident, make_stream
 
 DAY = date(2026, 11, 7)
@@ -262,11 +262,37 @@ def test_a_touch_can_have_a_limit_of_its_own_or_none() -> None:
 # A range of days
 
 
-@pytest.mark.parametrize("incident", [None, Incident.HOLD_CREEP, Incident.TRAFFIC_DROP, Incident.ENGAGEMENT_FALL])
-def test_a_range_says_of_each_day_what_the_day_alone_would_say(incident: Incident | None) -> None:
-    days = make_stream((7, 7), incident).days
+@pytest.mark.parametrize(
+    ("incident", "earlier", "stride"),
+    [
+        (Incident.HOLD_CREEP, Incident.TRAFFIC_DROP, 29),
+        (Incident.ENGAGEMENT_FALL, Incident.IDENTITY_LEAK, 29),
+        pytest.param(Incident.FAILURE_JUMP, Incident.TRAFFIC_STOP, 1, marks=pytest.mark.slow),
+        pytest.param(Incident.TRAFFIC_DROP, Incident.HOLD_DOUBLE, 1, marks=pytest.mark.slow),
+        pytest.param(None, None, 9, marks=pytest.mark.slow),
+    ],
+)
+def test_a_range_says_of_each_day_what_the_day_alone_would_say(
+    incident: Incident | None, earlier: Incident | None, stride: int
+) -> None:
+    days = make_stream((7, 7), incident, earlier=earlier).days
     first, last = days[WARM_UP].day, days[-1].day
     found = evaluate_range(days, first, last)
     assert [verdict.as_of for verdict in found] == [first + timedelta(days=ago) for ago in range(len(found))]
-    for verdict in found[::9]:
+    for number, verdict in list(enumerate(found))[::stride]:
         assert evaluate(days, verdict.as_of) == verdict
+        # Also where the day before was stored, and what comes before its history is gone.
+        if number:
+            recent = [day for day in days if day.day >= history_start(verdict.as_of)]
+            assert evaluate(recent, verdict.as_of, before=found[number - 1]) == verdict
+
+
+def test_the_beginning_of_an_episode_that_lasts_for_most_of_a_year_never_moves() -> None:
+    days = [DayCounts(DAY - timedelta(days=ago), _counts(hold=0.45 if ago < 260 else 0.08)) for ago in range(330)]
+    since = DAY - timedelta(days=259)
+    found = evaluate_range(days, since, DAY)
+    assert {_signal(verdict, SignalName.HOLD_RATE).since for verdict in found[3:]} == {found[-1].since}
+    assert found[-1].since is not None
+    assert found[-1].since <= since + timedelta(days=3)
+    for ago in (0, 100, 200):
+        assert evaluate(days, DAY - timedelta(days=ago)) == found[-1 - ago]

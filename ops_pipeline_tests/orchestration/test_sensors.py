@@ -16,15 +16,18 @@ import pytest
 from sqlalchemy import text
 
 from ops_pipeline.cli import main as cli
+from ops_pipeline.contract import environment
 from ops_pipeline.contract.days import last_complete_day, start_of
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.definitions import definitions
 from ops_pipeline.operations.alerts import Delivery
 from ops_pipeline.operations.heartbeat import find_beat
+from ops_pipeline.operations.publish import EventsSource, count_and_publish
 from ops_pipeline.orchestration import sensors
 from ops_pipeline.orchestration.daily_run import run_ops_daily
 from ops_pipeline.orchestration.instance import configured_instance
 from ops_pipeline.orchestration.resources import Deployment
+from ops_pipeline.store.engine import events_engine, ops_engine
 from ops_pipeline_tests.conftest import Database, Lines
 from ops_pipeline_tests.traffic import healthy_traffic
 
@@ -114,6 +117,12 @@ def later(prod: Database, *, minutes: int) -> None:
             connection.execute(text(f"UPDATE ops.{table} SET {changes}"))  # noqa: S608 - our own names
 
 
+def _judge(day: date) -> None:
+    """Count and judge a day, as the job does."""
+    source = EventsSource(engine=events_engine(), relation="ops.delivery_events")
+    count_and_publish(ops_engine(), source, [day], first_day=date(2026, 1, 1), config=environment.config())
+
+
 def _leak(prod: Database, *, on: date = DAY, back: bool = False) -> None:
     statement = (
         "DELETE FROM ops.delivery_events WHERE reason = 'identity_leak'"
@@ -160,7 +169,7 @@ def test_a_message_names_the_service_and_where_to_read_on(
         'report = "https://example.org/report"\n'
     )
     _leak(prod)
-    run_ops_daily(instance, DAY)
+    _judge(DAY)
     _tick(instance)
     (message,) = receiver.messages
     assert message["title"].startswith("mailer: ")
@@ -178,7 +187,7 @@ def test_an_address_that_refuses_is_tried_again_after_a_pause_and_the_others_are
         both = f"json://127.0.0.1:{receiver.port}/,json://127.0.0.1:{other.port}/"
         monkeypatch.setenv("OPS_ALERT_URLS", both)
         _leak(prod)
-        run_ops_daily(instance, DAY)
+        _judge(DAY)
         with pytest.raises(OpsError) as caught:
             _tick(instance)
         assert str(caught.value) == "alert_not_sent"
@@ -205,10 +214,10 @@ def test_what_is_run_of_the_past_alarms_nobody(
     instance: dg.DagsterInstance, prod: Database, receiver: Receiver
 ) -> None:
     _leak(prod, on=DAY - timedelta(days=9))
-    run_ops_daily(instance, DAY - timedelta(days=9))
+    _judge(DAY - timedelta(days=9))
     _tick(instance)
-    run_ops_daily(instance, DAY)
-    run_ops_daily(instance, DAY - timedelta(days=8))
+    _judge(DAY)
+    _judge(DAY - timedelta(days=8))
     _tick(instance)
     assert receiver.titles() == []
 
@@ -218,7 +227,7 @@ def test_a_leak_that_was_corrected_is_over_and_one_more_on_the_same_day_is_told_
 ) -> None:
     for back in (False, True, False):
         _leak(prod, back=back)
-        run_ops_daily(instance, DAY)
+        _judge(DAY)
         _tick(instance)
     assert [(message["title"], message["type"]) for message in receiver.messages] == [
         ("ops_pipeline: 1 identity leak in 7 days", "failure"),
@@ -242,14 +251,14 @@ def test_a_run_that_failed_is_told_once_and_one_that_is_tried_again_is_not(
     assert receiver.titles() == ["ops_pipeline: the daily run failed, nobody knows how delivery is"]
     with prod.engine.begin() as connection:
         connection.execute(text("ALTER TABLE ops.away RENAME TO hold_suppression_rates"))
-    run_ops_daily(instance, DAY)
+    _judge(DAY)
     _tick(instance)
     assert receiver.titles() == ["ops_pipeline: the daily run works again"]
 
 
 def test_two_sensors_at_once_tell_once(instance: dg.DagsterInstance, prod: Database, receiver: Receiver) -> None:
     _leak(prod)
-    run_ops_daily(instance, DAY)
+    _judge(DAY)
     threads = [threading.Thread(target=_tick, args=(instance,)) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -265,7 +274,7 @@ def test_whoever_is_woken_hears_only_of_what_begins_or_gets_worse(
         monkeypatch.setenv("OPS_PAGE_URLS", f"json://127.0.0.1:{pager.port}/")
         for back in (False, True):
             _leak(prod, back=back)
-            run_ops_daily(instance, DAY)
+            _judge(DAY)
             _tick(instance)
         assert len(receiver.titles()) == 2
         assert pager.titles() == ["ops_pipeline: 1 identity leak in 7 days"]
@@ -277,7 +286,7 @@ def test_without_an_address_nobody_is_told_and_one_that_is_none_keeps_nothing_fr
     good = f"json://127.0.0.1:{receiver.port}/"
     monkeypatch.delenv("OPS_ALERT_URLS")
     _leak(prod)
-    run_ops_daily(instance, DAY)
+    _judge(DAY)
     _tick(instance)
     monkeypatch.setenv("OPS_ALERT_URLS", f"s3cr3t {good}")
     with pytest.raises(OpsError) as caught:
@@ -301,7 +310,7 @@ def test_the_heartbeat_says_how_the_newest_day_is_and_only_once(
     _tick(instance, "heartbeat")
     assert receiver.pings == []
     provoke(prod)
-    run_ops_daily(instance, DAY)
+    _judge(DAY)
     cursor = _tick(instance, "heartbeat").cursor  # type: ignore[attr-defined]
     _tick(instance, "heartbeat", cursor)
     assert receiver.pings == [f"/s3cr3t/{code}"]
@@ -311,9 +320,9 @@ def test_a_healthy_day_of_three_weeks_ago_that_is_run_again_does_not_turn_the_mo
     instance: dg.DagsterInstance, prod: Database, receiver: Receiver
 ) -> None:
     _leak(prod)
-    run_ops_daily(instance, DAY)
+    _judge(DAY)
     cursor = _tick(instance, "heartbeat").cursor  # type: ignore[attr-defined]
-    run_ops_daily(instance, DAY - timedelta(days=20))
+    _judge(DAY - timedelta(days=20))
     assert cli.main(["ops_daily", "--mode=prod", f"--as-of={DAY - timedelta(days=20)}"]) in (0, 2)
     _tick(instance, "heartbeat", cursor)
     assert receiver.pings == ["/s3cr3t/2"]
@@ -357,7 +366,7 @@ def test_an_alert_that_an_address_lacks_for_an_hour_is_a_failure_to_the_monitor(
 ) -> None:
     receiver.answer = 500
     _leak(prod)
-    run_ops_daily(instance, DAY)
+    _judge(DAY)
     with pytest.raises(OpsError):
         _tick(instance)
     later(prod, minutes=61)
@@ -388,6 +397,7 @@ def test_the_selftest_sets_the_alarm_off_and_says_what_arrived(lines: Lines) -> 
     assert lines() == [*(f"selftest step={step} status=ok" for step in steps), "selftest status=ok steps=4"]
 
 
+@pytest.mark.slow
 def test_an_alarm_that_does_not_ring_is_called_one(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sensors, "deliver", lambda *_: Delivery(sent=1, refused=0, addresses=1))
     assert cli.main(["selftest"]) == 1

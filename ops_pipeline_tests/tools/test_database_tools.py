@@ -277,6 +277,7 @@ def test_dagsters_own_tables_are_made_and_looked_for_where_that_is_asked(
     assert run(db_verify.main, "--with-dagster")[1].endswith(" warnings=excess_privilege")
 
 
+@pytest.mark.slow
 def test_a_server_that_accepts_and_never_answers_is_given_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     with answering(None) as port:
         monkeypatch.setenv("OPS_POSTGRES_DSN", f"postgresql://ops:s3cr3t@127.0.0.1:{port}/ops")

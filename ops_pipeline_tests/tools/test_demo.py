@@ -113,7 +113,8 @@ def test_the_smoke_run_goes_the_same_way_and_is_green_even_on_an_unhealthy_day(f
     assert (code, lines[-1]) == (1, "ops_daily status=fail mode=smoke reason=day_before_first")
 
 
-@pytest.mark.parametrize("way", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_in_the_middle_the_demo_leaves_no_server_behind(folder: Path, way: signal.Signals) -> None:
     process = _start(folder, "demo")
     assert process.stdout is not None

@@ -299,7 +299,8 @@ def test_an_events_relation_that_is_not_there_has_a_reason(
     assert not any(_rows(prod).values())
 
 
-@pytest.mark.parametrize("way", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
+@pytest.mark.slow
+@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_in_the_middle_a_run_says_so_and_leaves_the_day_as_it_was(
     prod: Database, way: signal.Signals
 ) -> None:
