@@ -251,7 +251,7 @@ def test_a_run_that_failed_is_told_once_and_one_that_is_tried_again_is_not(
     assert receiver.titles() == ["ops_pipeline: the daily run failed, nobody knows how delivery is"]
     with prod.engine.begin() as connection:
         connection.execute(text("ALTER TABLE ops.away RENAME TO hold_suppression_rates"))
-    _judge(DAY)
+    run_ops_daily(instance, DAY)
     _tick(instance)
     assert receiver.titles() == ["ops_pipeline: the daily run works again"]
 
