@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -16,8 +16,18 @@ from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import AlertKind, Severity
-from ops_pipeline.health.alerts import PAGES, Message, due, due_of_run, severity, told_after
+from ops_pipeline.health.alerts import (
+    PAGES,
+    Message,
+    Subject,
+    Told,
+    due,
+    due_of_run,
+    severity,
+    told_after,
+)
 from ops_pipeline.health.counts import DayCounts
+from ops_pipeline.health.verdict import Verdict
 from ops_pipeline.report.alert_message import alert_key, alert_text, tryout_text
 from ops_pipeline.report.notify import addresses, check_addresses, resolves, send
 from ops_pipeline.store.alerts import (
@@ -86,18 +96,15 @@ def note_news(
     A verdict of a day that ended long before `yesterday` is no news. `counts` are those that it is from; without them
     they are read.
     """
-    newest = last_judged_day(connection, yesterday)
-    if newest is None or newest <= yesterday - NEWS_DAYS * ONE_DAY:
-        return None
-    verdict = read_verdict(connection, newest)
-    if verdict is None:
-        return None
     lock_alerts(connection)
     told = read_told(connection)
-    message = due(verdict, told, blindness(connection, newest), config.alerts)
+    verdict = _newest(connection, yesterday)
+    if verdict is None:
+        return None
+    message = _due_news(connection, config, told, verdict)
     if message is not None:
         if counts is None:
-            counts = read_days(connection, newest - _LONGEST_WINDOW_DAYS * ONE_DAY, newest)
+            counts = read_days(connection, verdict.as_of - _LONGEST_WINDOW_DAYS * ONE_DAY, verdict.as_of)
         _write(connection, message, config, counts)
     write_told(connection, told_after(told, message, verdict))
     return message
@@ -107,12 +114,32 @@ def note_run(connection: Connection, config: Config, *, yesterday: date, has_fai
     """Write that the run of `yesterday` failed, or that the daily run works again, and return it; None: nothing."""
     lock_alerts(connection)
     told = read_told(connection)
-    has_run = bool(judged_days(connection, yesterday, yesterday))
-    message = due_of_run(yesterday, told, config.alerts, has_failed=has_failed, has_run=has_run)
+    message = _due_of_run(connection, config, told, yesterday, has_failed=has_failed)
     if message is not None:
         _write(connection, message, config, ())
         write_told(connection, told_after(told, message, None))
     return message
+
+
+def _newest(connection: Connection, yesterday: date) -> Verdict | None:
+    """Return the newest verdict up to `yesterday`, if that is news."""
+    newest = last_judged_day(connection, yesterday)
+    if newest is None or newest <= yesterday - NEWS_DAYS * ONE_DAY:
+        return None
+    return read_verdict(connection, newest)
+
+
+def _due_news(
+    connection: Connection, config: Config, told: Mapping[Subject, Told], verdict: Verdict
+) -> Message | None:
+    return due(verdict, told, blindness(connection, verdict.as_of), config.alerts)
+
+
+def _due_of_run(
+    connection: Connection, config: Config, told: Mapping[Subject, Told], yesterday: date, *, has_failed: bool
+) -> Message | None:
+    has_run = bool(judged_days(connection, yesterday, yesterday))
+    return due_of_run(yesterday, told, config.alerts, has_failed=has_failed, has_run=has_run)
 
 
 def _write(connection: Connection, message: Message, config: Config, counts: Sequence[DayCounts]) -> None:
@@ -133,15 +160,11 @@ def note_all(engine: Engine, config: Config, *, yesterday: date, has_failed: boo
 def due_messages(engine: Engine, config: Config, *, yesterday: date, has_failed: bool) -> tuple[Message, ...]:
     """Return whatever is due and not written yet, and write nothing."""
     with reading(engine) as connection:
-        told = read_told(connection)
-        newest = last_judged_day(connection, yesterday)
-        is_news = newest is not None and newest > yesterday - NEWS_DAYS * ONE_DAY
-        verdict = read_verdict(connection, newest) if newest is not None and is_news else None
-        found = []
-        if verdict is not None:
-            found.append(due(verdict, told, blindness(connection, verdict.as_of), config.alerts))
-        has_run = bool(judged_days(connection, yesterday, yesterday))
-        found.append(due_of_run(yesterday, told, config.alerts, has_failed=has_failed, has_run=has_run))
+        told, verdict = read_told(connection), _newest(connection, yesterday)
+        found = (
+            None if verdict is None else _due_news(connection, config, told, verdict),
+            _due_of_run(connection, config, told, yesterday, has_failed=has_failed),
+        )
     return tuple(message for message in found if message is not None)
 
 

@@ -99,6 +99,7 @@ def _receiver() -> Iterator[list[str]]:
     thread.start()
     changes: dict[str, str] = {
         Name.OPS_ALERT_URLS: f"json://127.0.0.1:{server.server_port}/",
+        Name.OPS_PAGE_URLS: "",
         Name.OPS_HEARTBEAT_URL: f"http://127.0.0.1:{server.server_port}/ping",
     }
     before = {name: os.environ.get(name) for name in changes}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import UTC, datetime
 
 from ops_pipeline.cli.command import Command
 from ops_pipeline.contract import environment
@@ -19,7 +20,7 @@ _EPILOG = """lines:
   alert kind=<kind> as_of=<day> reason=<token> since=<day> news=<n> still_open=<n>    one for each message that is due
   alerts status=ok mode=apply due=<n> sent=<n> addresses=<n>
   alerts status=ok mode=dry_run due=<n> sent=0 addresses=<n>
-  alerts status=fail reason=alert_not_sent addresses=<n>     so many refused; the next call tries them again
+  alerts status=fail reason=alert_not_sent addresses=<n>     so many refused; later calls try them again
   alerts status=fail reason=<token>
 
 due counts messages that are new, sent those that an address has accepted, each address counted. A message that an
@@ -28,7 +29,7 @@ ops_daily and then every few minutes, only where there is no daemon.
 
 exit codes:
   0  nothing is due, or all of it was sent
-  1  nobody is configured, an address refused, or an error
+  1  nobody is configured, an address has refused, or an error
 
 examples:
   ops-pipeline alerts
@@ -51,7 +52,8 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     from ops_pipeline.orchestration.instance import configured_instance
     from ops_pipeline.orchestration.jobs import has_failed
     from ops_pipeline.report.alert_message import alert_line
-    from ops_pipeline.store.engine import ops_engine
+    from ops_pipeline.store.alerts import read_unsent
+    from ops_pipeline.store.engine import ops_engine, reading
     from ops_pipeline.store.verify import verify_tables
 
     check_all_addresses()
@@ -68,10 +70,12 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         output.write(alert_line(message))
     sent = 0
     if not arguments.dry_run:
-        delivery = deliver(engine, config)
-        if delivery.refused:
-            raise OpsError(Reason.ALERT_NOT_SENT, addresses=delivery.refused)
-        sent = delivery.sent
+        sent = deliver(engine, config).sent
+        with reading(engine) as connection:
+            unsent = read_unsent(connection, datetime.now(UTC))
+        # Also one that refused before and is left alone for a while.
+        if unsent.addresses:
+            raise OpsError(Reason.ALERT_NOT_SENT, addresses=unsent.addresses)
     return output.finish(
         Line(
             LineName.ALERTS,

@@ -15,7 +15,17 @@ from hypothesis import strategies as st
 
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Outcome, Touch
-from ops_pipeline.health import Change, DayCounts, Signal, SignalName, Status, Thresholds, Verdict, evaluate
+from ops_pipeline.health import (
+    Change,
+    DayCounts,
+    Signal,
+    SignalName,
+    Status,
+    Thresholds,
+    Verdict,
+    evaluate,
+    evaluate_range,
+)
 from ops_pipeline_tests.conftest import EXPENSIVE
 
 DAY = date(2026, 11, 7)  # a Saturday
@@ -374,9 +384,7 @@ def _office_weeks(first: date, last: date) -> list[DayCounts]:
 
 def test_a_weekend_without_traffic_never_alarms_where_weekends_have_none() -> None:
     start = DAY - timedelta(days=150)
-    for offset in range(150):
-        as_of = start + timedelta(days=offset)
-        verdict = evaluate(_office_weeks(start, as_of), as_of)
+    for offset, verdict in enumerate(evaluate_range(_office_weeks(start, DAY), start, DAY)):
         if verdict.status is not Status.HEALTHY:
             # Until the first working day has brought something to judge.
             assert (verdict.status, offset) < (Status.UNHEALTHY, 3)
@@ -471,6 +479,7 @@ def test_one_delivery_without_a_reaction_is_too_little_to_judge() -> None:
     assert _signal(verdict, SignalName.HOLD_RATE).reason is Reason.NO_EVENTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [SignalName.HOLD_RATE, SignalName.SUPPRESSION_RATE, SignalName.POSITIVE_RATE])
 def test_a_rate_that_can_be_judged_would_have_shown_a_real_problem_with_the_power_that_is_configured(
     name: SignalName,

@@ -391,8 +391,12 @@ def test_the_command_pings_too_and_a_monitor_that_is_away_changes_no_verdict(
     assert lines()[-1] == "ops_daily_heartbeat status=fail reason=heartbeat_not_sent"
 
 
-def test_the_selftest_sets_the_alarm_off_and_says_what_arrived(lines: Lines) -> None:
+def test_the_selftest_sets_the_alarm_off_wakes_nobody_and_says_what_arrived(
+    receiver: Receiver, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPS_PAGE_URLS", f"json://127.0.0.1:{receiver.port}/")
     assert cli.main(["selftest"]) == 0
+    assert (receiver.messages, receiver.pings) == ([], [])
     steps = ["database", "verdict", "alert", "heartbeat"]
     assert lines() == [*(f"selftest step={step} status=ok" for step in steps), "selftest status=ok steps=4"]
 
@@ -438,8 +442,17 @@ def test_without_a_daemon_a_command_tells_what_is_due_and_says_what(
         assert cli.main(["alerts", *dry_run]) == 0
         assert lines() == [alert, "alerts status=ok mode=dry_run due=1 sent=0 addresses=1"]
     assert receiver.titles() == []
+    receiver.answer = 500
+    refused = "alerts status=fail reason=alert_not_sent addresses=1"
+    assert cli.main(["alerts"]) == 1
+    assert lines() == [alert, refused]
+    # It is left alone for a minute, and not forgotten.
+    assert cli.main(["alerts"]) == 1
+    assert (lines(), receiver.asked) == ([refused], 1)
+    receiver.answer = 200
+    later(prod, minutes=1)
     assert cli.main(["alerts"]) == 0
-    assert lines() == [alert, "alerts status=ok mode=apply due=1 sent=1 addresses=1"]
+    assert lines() == ["alerts status=ok mode=apply due=0 sent=1 addresses=1"]
     assert cli.main(["alerts"]) == 0
     assert lines() == ["alerts status=ok mode=apply due=0 sent=0 addresses=1"]
     assert len(receiver.titles()) == 1

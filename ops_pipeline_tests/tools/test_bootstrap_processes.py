@@ -21,6 +21,8 @@ from ops_pipeline_tests.conftest import Database
 
 NUMBER = len(revisions())
 GATE = 4711
+pytestmark = pytest.mark.slow
+
 TABLES = {
     "0001": "delivery_events",
     "0002": "daily_counts",
@@ -103,18 +105,9 @@ def _applied(database: Database) -> set[str]:
 
 
 SOON, LATE = "ddl_command_start", "ddl_command_end"
-QUICK = {(min(TABLES), SOON), (max(TABLES), LATE)}
-"""Where it is killed in the suite: before anything is done, and before all is. The proofs kill it everywhere."""
 
 
-@pytest.mark.parametrize(
-    ("revision", "event"),
-    [
-        pytest.param(revision, event, marks=() if (revision, event) in QUICK else pytest.mark.slow)
-        for revision in TABLES
-        for event in (SOON, LATE)
-    ],
-)
+@pytest.mark.parametrize(("revision", "event"), [(revision, event) for revision in TABLES for event in (SOON, LATE)])
 def test_killed_within_any_revision_the_next_run_completes(
     empty_database: Database, revision: str, event: str
 ) -> None:

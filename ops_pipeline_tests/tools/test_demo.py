@@ -76,6 +76,7 @@ def _keys(lines: list[str]) -> list[list[str]]:
     return [[word.partition("=")[0] for word in line.split()] for line in lines]
 
 
+@pytest.mark.slow
 def test_the_demo_goes_the_whole_way_and_a_second_time_changes_nothing(folder: Path) -> None:
     code, lines = _run(folder, "demo")
     assert code == 0

@@ -180,6 +180,7 @@ def test_events_elsewhere_are_not_ours_to_drop(old: Database, monkeypatch: pytes
     assert _partitions(old)[0] == OLD[0]
 
 
+@pytest.mark.slow
 def test_who_is_writing_an_old_day_is_not_disturbed(old: Database, lines: Lines) -> None:
     with old.engine.connect() as connection, connection.begin():
         connection.execute(
@@ -206,6 +207,7 @@ def test_two_at_once_drop_each_day_once(old: Database) -> None:
     assert _partitions(old)[0] == OLD[-1] + timedelta(days=1)
 
 
+@pytest.mark.slow
 def test_killed_in_between_it_has_dropped_whole_days_and_goes_on(old: Database, lines: Lines) -> None:
     waiting = text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
