@@ -462,6 +462,8 @@ def _rule(schema: Mapping[str, Any]) -> str:
             return "labels, each once, none of them reserved"
         case "array" if schema["items"].get("type") == "integer":
             return f"a list of days, ascending, each {_rule(schema['items']).partition(', ')[2]}"
+        case "string" if "pattern" in schema:
+            return "a label"
         case "string":
             return "an http(s) address without user, query or fragment"
         case _:

@@ -31,13 +31,16 @@ def upgrade() -> None:
             message bigint GENERATED ALWAYS AS IDENTITY,
             utc_day date NOT NULL,
             kind text NOT NULL,
+            reason text NOT NULL,
+            since date NOT NULL,
             title text NOT NULL,
             body text NOT NULL,
             created_at timestamptz NOT NULL,
             CONSTRAINT alert_messages_pkey PRIMARY KEY (message),
             CONSTRAINT alert_messages_kind_check CHECK (kind IN (
                 'opened', 'spread', 'worsened', 'failed', 'blind', 'reminder', 'eased', 'recovered', 'test'
-            ))
+            )),
+            CONSTRAINT alert_messages_reason_check CHECK (reason ~ '^[a-z][a-z0-9_]{0,39}$')
         )
     """)
     op.execute("""

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from sqlalchemy import Connection, Engine
 
 from ops_pipeline.contract.config import Config
-from ops_pipeline.contract.days import ONE_DAY, last_complete_day
+from ops_pipeline.contract.days import ONE_DAY
 from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
@@ -144,7 +144,7 @@ def _due_of_run(
 
 def _write(connection: Connection, message: Message, config: Config, counts: Sequence[DayCounts]) -> None:
     title, body = alert_text(message, config, counts)
-    add_message(connection, message.day, message.kind, title, body, datetime.now(UTC))
+    add_message(connection, message, title, body, datetime.now(UTC))
 
 
 def note_all(engine: Engine, config: Config, *, yesterday: date, has_failed: bool) -> tuple[Message, ...]:
@@ -248,7 +248,7 @@ def send_test(config: Config) -> int:
     for recipient in everybody:
         try:
             for kind, seen_as in ((AlertKind.TEST, Severity.FAILURE), (AlertKind.RECOVERED, Severity.SUCCESS)):
-                title, body = tryout_text(kind, last_complete_day(), config)
+                title, body = tryout_text(kind, datetime.now(UTC).date(), config)
                 send(recipient.address, title, body, severity=seen_as, key=f"{alert_key(config)}_test")
         except OpsError:
             refused += 1

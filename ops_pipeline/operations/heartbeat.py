@@ -12,6 +12,7 @@ from ops_pipeline.contract.lines import ExitCode
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Status
 from ops_pipeline.health.verdict import Verdict
+from ops_pipeline.operations.alerts import recipients
 from ops_pipeline.store.alerts import read_unsent
 from ops_pipeline.store.results import last_judged_day, read_verdict
 
@@ -49,7 +50,7 @@ def find_beat(connection: Connection, now: datetime, *, first_day: date, has_fai
     if verdict is None:
         is_begun = last_judged_day(connection) is not None and newest >= first_day
         return Beat(newest, ExitCode.FAILED, Reason.DAY_OVERDUE) if is_begun else None
-    unsent = read_unsent(connection, now)
+    unsent = read_unsent(connection, now, recipients())
     if unsent.since is not None and now - unsent.since >= _UNSENT:
         return Beat(newest, ExitCode.FAILED, Reason.ALERT_NOT_SENT)
     return Beat(newest, exit_code_of(verdict), verdict.reason)

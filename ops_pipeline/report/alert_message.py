@@ -59,18 +59,9 @@ def tryout_text(kind: AlertKind, day: date, config: Config) -> tuple[str, str]:
     )
 
 
-def alert_line(message: Message) -> Line:
-    """Return the line that says what is told."""
-    worst = message.news[0]
-    return Line(
-        LineName.ALERT,
-        kind=message.kind,
-        as_of=message.day,
-        reason=worst.reason,
-        since=worst.since,
-        news=len(message.news),
-        still_open=len(message.still_open),
-    )
+def alert_line(kind: AlertKind, day: date, reason: Reason, since: date) -> Line:
+    """Return the line that says what is told: its most urgent kind, and of the worst news reason and first day."""
+    return Line(LineName.ALERT, kind=kind, as_of=day, reason=reason, since=since)
 
 
 def sentence(message: Message, news: News) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from hashlib import sha256
@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import AlertKind, AlertSubject, Scope, SignalName, Status
-from ops_pipeline.health.alerts import Blindness, Subject, Told
+from ops_pipeline.health.alerts import Blindness, Message, Subject, Told
 from ops_pipeline.store.results import stored_reason
 from ops_pipeline.store.schema import alert_addresses, alert_messages, alert_states, verdicts
 
@@ -47,6 +47,10 @@ class StoredMessage:
     number: int
     day: date
     kind: AlertKind
+    reason: Reason
+    """Of the worst that is new."""
+    since: date
+    """First UTC day of that."""
     title: str
     body: str
 
@@ -105,9 +109,18 @@ def write_told(connection: Connection, told: Mapping[Subject, Told]) -> None:
         connection.execute(insert(alert_states), rows)
 
 
-def add_message(connection: Connection, day: date, kind: AlertKind, title: str, body: str, now: datetime) -> None:
+def add_message(connection: Connection, message: Message, title: str, body: str, now: datetime) -> None:
     """Write a message, to be sent once this transaction has ended. Call `lock_alerts` before."""
-    row = {"utc_day": day, "kind": kind, "title": title, "body": body, "created_at": now}
+    worst = message.news[0]
+    row = {
+        "utc_day": message.day,
+        "kind": message.kind,
+        "reason": worst.reason,
+        "since": worst.since,
+        "title": title,
+        "body": body,
+        "created_at": now,
+    }
     connection.execute(insert(alert_messages), [row])
 
 
@@ -130,23 +143,52 @@ def blindness(connection: Connection, day: date) -> Blindness | None:
     return Blindness(first, days) if days else None
 
 
+def waiting_messages(connection: Connection, recipients: Sequence[Recipient], now: datetime) -> list[StoredMessage]:
+    """Return the messages that one of the addresses lacks, in their order. Writes nothing."""
+    start = _start_of_new(connection, now)
+    rows = connection.execute(select(alert_addresses.c.digest, alert_addresses.c.last_message))
+    last_of = {bytes(row.digest): row.last_message for row in rows}
+    lasts = {one: last_of.get(one.digest, start) for one in recipients}
+    return [
+        message
+        for message in messages_after(connection, min(lasts.values(), default=0))
+        if any(message.number > last and message.kind in one.kinds for one, last in lasts.items())
+    ]
+
+
 def messages_after(connection: Connection, number: int) -> list[StoredMessage]:
     """Return the messages with a higher number, in their order."""
     rows = connection.execute(
         select(alert_messages).where(alert_messages.c.message > number).order_by(alert_messages.c.message)
     )
     return [
-        StoredMessage(number=row.message, day=row.utc_day, kind=AlertKind(row.kind), title=row.title, body=row.body)
+        StoredMessage(
+            number=row.message,
+            day=row.utc_day,
+            kind=AlertKind(row.kind),
+            reason=stored_reason(row.reason),
+            since=row.since,
+            title=row.title,
+            body=row.body,
+        )
         for row in rows
     ]
 
 
-def note_recipients(connection: Connection, recipients: Iterable[Recipient], now: datetime) -> None:
-    """Note that these addresses are configured. A new one gets what was written in the last NEWS_DAYS days."""
-    old = select(func.max(alert_messages.c.message)).where(
-        alert_messages.c.created_at < now - timedelta(days=NEWS_DAYS)
-    )
-    start = connection.scalar(old) or 0
+def _start_of_new(connection: Connection, now: datetime) -> int:
+    """Return the last message that an address that is new does not get."""
+    is_old = alert_messages.c.created_at < now - timedelta(days=NEWS_DAYS)
+    old = select(func.max(alert_messages.c.message)).where(or_(is_old, alert_messages.c.kind == AlertKind.RECOVERED))
+    start: int = connection.scalar(old) or 0
+    return start
+
+
+def note_recipients(connection: Connection, recipients: Sequence[Recipient], now: datetime) -> None:
+    """Note that these addresses are configured.
+
+    A new one gets what was written in the last NEWS_DAYS days, but for what has recovered since.
+    """
+    start = _start_of_new(connection, now)
     rows = [
         {"digest": one.digest, "last_message": start, "tries": 0, "seen_at": now}
         for one in sorted(recipients, key=lambda one: one.digest)
@@ -204,12 +246,15 @@ def release(connection: Connection, recipient: Recipient) -> None:
     )
 
 
-def read_unsent(connection: Connection, now: datetime) -> Unsent:
-    """Return how many addresses have refused what they should have.
+def read_unsent(connection: Connection, now: datetime, recipients: Sequence[Recipient] = ()) -> Unsent:
+    """Return how many of the addresses have refused what they should have.
 
-    Those that nobody has configured any more do not count.
+    Without any, all count that somebody has configured in the last two hours.
     """
-    is_waiting = (alert_addresses.c.tries > 0) & (alert_addresses.c.seen_at > now - _ABSENT)
+    is_configured = alert_addresses.c.seen_at > now - _ABSENT
+    if recipients:
+        is_configured = alert_addresses.c.digest.in_([one.digest for one in recipients])
+    is_waiting = (alert_addresses.c.tries > 0) & is_configured
     addresses, last = connection.execute(
         select(func.count(), func.min(alert_addresses.c.last_message)).where(is_waiting)
     ).one()

@@ -287,6 +287,8 @@ alert_messages = Table(
     Column("message", BigInteger, Identity(always=True), primary_key=True),
     Column("utc_day", Date, nullable=False),
     Column("kind", Text, _one_of("kind", AlertKind), nullable=False),
+    Column("reason", Text, _label("reason"), nullable=False),
+    Column("since", Date, nullable=False),
     Column("title", Text, nullable=False),
     Column("body", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),

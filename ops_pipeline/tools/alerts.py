@@ -17,19 +17,19 @@ from ops_pipeline.contract.tokens import Label
 from ops_pipeline.operations.prod_config import check_production
 
 _EPILOG = """lines:
-  alert kind=<kind> as_of=<day> reason=<token> since=<day> news=<n> still_open=<n>    one for each message that is due
+  alert kind=<kind> as_of=<day> reason=<token> since=<day>    one for each message that is due
   alerts status=ok mode=apply due=<n> sent=<n> addresses=<n>
   alerts status=ok mode=dry_run due=<n> sent=0 addresses=<n>
   alerts status=fail reason=alert_not_sent addresses=<n>     so many refused; later calls try them again
   alerts status=fail reason=<token>
 
-due counts messages that are new, sent those that an address has accepted, each address counted. A message that an
-address lacks is sent by a later call, too. Dagster's daemon does all this every minute; call it yourself, after
+due counts the messages that an address lacks: ops_daily has written some of them already. sent counts those that an
+address has accepted now, each address counted. Dagster's daemon does all this every minute; call it yourself, after
 ops_daily and then every few minutes, only where there is no daemon.
 
 exit codes:
   0  nothing is due, or all of it was sent
-  1  nobody is configured, an address has refused, or an error
+  1  nobody is configured (but for --dry-run), an address has refused, or an error
 
 examples:
   ops-pipeline alerts
@@ -52,7 +52,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     from ops_pipeline.orchestration.instance import configured_instance
     from ops_pipeline.orchestration.jobs import has_failed
     from ops_pipeline.report.alert_message import alert_line
-    from ops_pipeline.store.alerts import read_unsent
+    from ops_pipeline.store.alerts import read_unsent, waiting_messages
     from ops_pipeline.store.engine import ops_engine, reading
     from ops_pipeline.store.verify import verify_tables
 
@@ -65,14 +65,22 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     with configured_instance() as instance:
         is_failed = has_failed(instance, yesterday)
     note = due_messages if arguments.dry_run else note_all
-    messages = note(engine, config, yesterday=yesterday, has_failed=is_failed)
-    for message in messages:
-        output.write(alert_line(message))
+    new = note(engine, config, yesterday=yesterday, has_failed=is_failed)
+    # Among them are the new ones, where these were written.
+    with reading(engine) as connection:
+        waiting = waiting_messages(connection, everybody, datetime.now(UTC))
+    lines = [alert_line(message.kind, message.day, message.reason, message.since) for message in waiting]
+    if arguments.dry_run:
+        lines += [
+            alert_line(message.kind, message.day, message.news[0].reason, message.news[0].since) for message in new
+        ]
+    for line in lines:
+        output.write(line)
     sent = 0
     if not arguments.dry_run:
         sent = deliver(engine, config).sent
         with reading(engine) as connection:
-            unsent = read_unsent(connection, datetime.now(UTC))
+            unsent = read_unsent(connection, datetime.now(UTC), everybody)
         # Also one that refused before and is left alone for a while.
         if unsent.addresses:
             raise OpsError(Reason.ALERT_NOT_SENT, addresses=unsent.addresses)
@@ -81,7 +89,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
             LineName.ALERTS,
             status=Label("ok"),
             mode=Label("dry_run" if arguments.dry_run else "apply"),
-            due=len(messages),
+            due=len(lines),
             sent=sent,
             addresses=len(everybody),
         )

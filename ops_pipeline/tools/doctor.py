@@ -221,7 +221,7 @@ def _alerts(seconds: float) -> Part:
     check_all_addresses()
     now = datetime.now(UTC)
     with reading(ops_engine(), limit_seconds=seconds) as connection:
-        unsent = read_unsent(connection, now)
+        unsent = read_unsent(connection, now, recipients())
     line = Line(
         LineName.DOCTOR_ALERTS,
         status=Label("ok"),

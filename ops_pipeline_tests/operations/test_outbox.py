@@ -16,6 +16,7 @@ from ops_pipeline.contract.config import Config
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import AlertKind
+from ops_pipeline.health.alerts import RUN, Message, News
 from ops_pipeline.operations.alerts import deliver
 from ops_pipeline.store.alerts import add_message, lock_alerts, read_unsent
 from ops_pipeline.store.engine import writing
@@ -46,10 +47,11 @@ class Post:
             raise _Killed
 
 
-def _write(database: Database, title: str, now: datetime) -> None:
+def _write(database: Database, title: str, now: datetime, kind: AlertKind = AlertKind.OPENED) -> None:
     with writing(database.engine) as connection:
         lock_alerts(connection)
-        add_message(connection, now.date(), AlertKind.OPENED, title, "", now)
+        news = News(subject=RUN, kind=kind, reason=Reason.RUN_FAILED, since=now.date())
+        add_message(connection, Message(kind=kind, day=now.date(), news=(news,)), title, "", now)
 
 
 @pytest.fixture
@@ -150,6 +152,15 @@ def test_a_new_address_gets_what_was_written_in_the_last_two_days(
     monkeypatch.setenv("OPS_ALERT_URLS", "json://d/")
     deliver(outbox.engine, Config(), START, send_with=post.send)
     assert post.arrived["json://d/"] == ["1 days ago"]
+
+
+def test_a_new_address_is_not_told_of_what_has_recovered(outbox: Database) -> None:
+    post = Post()
+    _write(outbox, "over", START)
+    _write(outbox, "recovered", START, AlertKind.RECOVERED)
+    _write(outbox, "open", START)
+    deliver(outbox.engine, Config(), START, send_with=post.send)
+    assert set(map(tuple, post.arrived.values())) == {("open",)}
 
 
 def test_an_address_that_is_configured_no_more_is_not_waited_for(
