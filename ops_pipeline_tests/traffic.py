@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from sqlalchemy import Connection, text
 
 from ops_pipeline.contract.days import last_complete_day
 from ops_pipeline_tests.conftest import Database
+
+
+def leak(database: Database, day: date) -> None:
+    """Hold one message of a UTC day because an identity leaked."""
+    statement = "INSERT INTO ops.delivery_events VALUES (CAST(:at AS timestamptz), 'first', 'held', 'identity_leak')"
+    with database.engine.begin() as connection:
+        connection.execute(text(statement), {"at": f"{day} 12:00+00"})
 
 
 def send(

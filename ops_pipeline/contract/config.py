@@ -58,6 +58,8 @@ DEFAULT_RUNS_DAYS = 90
 """Days that Dagster's runs are kept unless configured: as long as a report looks back."""
 LEARNED = (*RATE_OF, SignalName.DELIVERED)
 """What is held against its own history."""
+LONGEST_WINDOW_DAYS = 35
+"""The longest window that is held against a limit."""
 SHORT_WINDOW_DAYS = 2
 """The longest window that min_effect is about."""
 OFF = "off"
@@ -258,7 +260,7 @@ class Thresholds(Limits):  # type: ignore[misc]
     """Limits of the first touch, where they are not the common ones."""
     second: Limits = Limits()
     """Limits of the second touch, where they are not the common ones."""
-    window_days: Annotated[int, Field(ge=1, le=35), _expects(Expected.DAYS)] = 7
+    window_days: Annotated[int, Field(ge=1, le=LONGEST_WINDOW_DAYS), _expects(Expected.DAYS)] = 7
     """Days, ending with the day in question, whose counts are held against the limits."""
     confidence: _Majority = 0.999
     """One-sided confidence of the Wilson bound that must lie beyond a limit before it is called unhealthy."""

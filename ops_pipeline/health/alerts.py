@@ -23,8 +23,8 @@ PAGES = frozenset({AlertKind.OPENED, AlertKind.SPREAD, AlertKind.WORSENED, Alert
 """What somebody is woken for."""
 _SEVERITIES = {
     **dict.fromkeys(PAGES, Severity.FAILURE),
+    AlertKind.TEST: Severity.FAILURE,
     AlertKind.RECOVERED: Severity.SUCCESS,
-    AlertKind.TEST: Severity.SUCCESS,
 }
 
 
@@ -76,6 +76,16 @@ class Message:
     still_open: tuple[News, ...] = ()
     verdict: Verdict | None = None
     """What the news are from; None: they are of the run."""
+
+    @property
+    def reason(self) -> Reason:
+        """The reason of the worst news."""
+        return self.news[0].reason
+
+    @property
+    def since(self) -> date:
+        """The first UTC day of the worst news."""
+        return self.news[0].since
 
 
 @dataclass(frozen=True, slots=True)

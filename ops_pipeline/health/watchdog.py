@@ -92,7 +92,7 @@ def judged(
 
 
 def _judgements(counted: Sequence[DayCounts], first: date, last: date, thresholds: Thresholds) -> Iterator[Judgement]:
-    """Yield the judgements that cover the days from `first` to `last`, in order: one for each block of days."""
+    """Yield the judgements that cover the days from `first` to `last`, in order: one for all that share a history."""
     known = [day.day for day in counted]
     while first <= last:
         start, stop = history_start(first), date.fromordinal(_block(first) + FOLLOWED_DAYS - 1)
@@ -113,7 +113,7 @@ def _block(day: date) -> int:
 
 
 class Judgement:
-    """What was found for the days from `first` to `last` of one block, and for the ones before that they depend on.
+    """What was found for the days from `first` to `last`, which share one history, and for those they depend on.
 
     Every array has the judged days as its last axis.
     """

@@ -10,12 +10,12 @@ from datetime import UTC, date, datetime
 
 from sqlalchemy import Connection, Engine
 
-from ops_pipeline.contract.config import Config
+from ops_pipeline.contract.config import LONGEST_WINDOW_DAYS, Config
 from ops_pipeline.contract.days import ONE_DAY
 from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import AlertKind, Severity
+from ops_pipeline.contract.vocabulary import AlertKind
 from ops_pipeline.health.alerts import (
     PAGES,
     Message,
@@ -53,7 +53,6 @@ from ops_pipeline.store.results import last_judged_day, read_verdict
 
 _DEADLINE_SECONDS = 40
 """After so long a receiver that hangs is left to itself; the lease on it lasts longer."""
-_LONGEST_WINDOW_DAYS = 35
 
 Send = Callable[..., None]
 
@@ -66,8 +65,6 @@ class Delivery:
     """Messages that an address has accepted, each address counted."""
     refused: int
     """Addresses that did not accept their next message, or not in time."""
-    addresses: int
-    """Addresses that are configured."""
 
 
 def check_all_addresses() -> None:
@@ -104,9 +101,10 @@ def note_news(
     message = _due_news(connection, config, told, verdict)
     if message is not None:
         if counts is None:
-            counts = read_days(connection, verdict.as_of - _LONGEST_WINDOW_DAYS * ONE_DAY, verdict.as_of)
+            counts = read_days(connection, verdict.as_of - LONGEST_WINDOW_DAYS * ONE_DAY, verdict.as_of)
         _write(connection, message, config, counts)
-    write_told(connection, told_after(told, message, verdict))
+    if (known := told_after(told, message, verdict)) != told:
+        write_told(connection, known)
     return message
 
 
@@ -205,7 +203,6 @@ def deliver(
     return Delivery(
         sent=sum(sent for sent, _ in found),
         refused=sum(is_refused for _, is_refused in found),
-        addresses=len(everybody),
     )
 
 
@@ -247,9 +244,9 @@ def send_test(config: Config) -> int:
     refused = 0
     for recipient in everybody:
         try:
-            for kind, seen_as in ((AlertKind.TEST, Severity.FAILURE), (AlertKind.RECOVERED, Severity.SUCCESS)):
+            for kind in (AlertKind.TEST, AlertKind.RECOVERED):
                 title, body = tryout_text(kind, datetime.now(UTC).date(), config)
-                send(recipient.address, title, body, severity=seen_as, key=f"{alert_key(config)}_test")
+                send(recipient.address, title, body, severity=severity(kind), key=f"{alert_key(config)}_test")
         except OpsError:
             refused += 1
     if refused:

@@ -73,8 +73,8 @@ def _publish(connection: Connection, days: Sequence[date], config: Config, rolle
     first, last = min(days), max(days)
     before = read_verdict(connection, first - ONE_DAY)
     # Where the day before was never judged, episodes are followed from the first day.
-    start = date.min if before is None else min(history_start(first), first - max(config.windows.days) * ONE_DAY)
-    counts = read_days(connection, start, last)
+    # A verdict's history reaches further back than any window that is reported.
+    counts = read_days(connection, date.min if before is None else history_start(first), last)
     if not set(days) <= {one.day for one in counts}:
         raise OpsError(Reason.NOT_COUNTED)
     found = evaluate_range(counts, first, last, config.thresholds, before)

@@ -45,10 +45,7 @@ def alerts(context: dg.SensorEvaluationContext, deployment: Deployment) -> Itera
     check_all_addresses()
     if delivery.refused:
         raise OpsError(Reason.ALERT_NOT_SENT, addresses=delivery.refused)
-    lines = [
-        str(alert_line(message.kind, message.day, message.news[0].reason, message.news[0].since))
-        for message in written
-    ]
+    lines = [str(alert_line(message)) for message in written]
     yield dg.SkipReason("; ".join(lines) or (f"sent {delivery.sent}" if delivery.sent else "nothing new"))
 
 

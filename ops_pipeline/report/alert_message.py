@@ -14,6 +14,7 @@ from ops_pipeline.health.alerts import Message, News
 from ops_pipeline.health.counts import DayCounts, WindowCounts
 from ops_pipeline.health.verdict import Signal
 from ops_pipeline.report.daily_lines import signal_line, watchdog_line
+from ops_pipeline.store.alerts import StoredMessage
 
 _DEFAULT_KEY = "ops_pipeline"
 
@@ -59,9 +60,9 @@ def tryout_text(kind: AlertKind, day: date, config: Config) -> tuple[str, str]:
     )
 
 
-def alert_line(kind: AlertKind, day: date, reason: Reason, since: date) -> Line:
+def alert_line(message: Message | StoredMessage) -> Line:
     """Return the line that says what is told: its most urgent kind, and of the worst news reason and first day."""
-    return Line(LineName.ALERT, kind=kind, as_of=day, reason=reason, since=since)
+    return Line(LineName.ALERT, kind=message.kind, as_of=message.day, reason=message.reason, since=message.since)
 
 
 def sentence(message: Message, news: News) -> str:

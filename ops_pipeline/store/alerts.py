@@ -111,12 +111,11 @@ def write_told(connection: Connection, told: Mapping[Subject, Told]) -> None:
 
 def add_message(connection: Connection, message: Message, title: str, body: str, now: datetime) -> None:
     """Write a message, to be sent once this transaction has ended. Call `lock_alerts` before."""
-    worst = message.news[0]
     row = {
         "utc_day": message.day,
         "kind": message.kind,
-        "reason": worst.reason,
-        "since": worst.since,
+        "reason": message.reason,
+        "since": message.since,
         "title": title,
         "body": body,
         "created_at": now,
@@ -218,11 +217,7 @@ def claim(connection: Connection, recipient: Recipient, now: datetime) -> int | 
 
 def record_accepted(connection: Connection, recipient: Recipient, number: int) -> None:
     """Note that the address has this message, or needs none up to it."""
-    connection.execute(
-        update(alert_addresses)
-        .where(alert_addresses.c.digest == recipient.digest)
-        .values(last_message=number, tries=0, next_try_at=None)
-    )
+    _change(connection, recipient, last_message=number, tries=0, next_try_at=None)
 
 
 def record_refused(connection: Connection, recipient: Recipient, now: datetime) -> None:
@@ -232,18 +227,16 @@ def record_refused(connection: Connection, recipient: Recipient, now: datetime) 
     """
     tries = connection.scalar(select(alert_addresses.c.tries).where(alert_addresses.c.digest == recipient.digest))
     pause = min(_FIRST_PAUSE * 2 ** min(tries or 0, 10), _LONGEST_PAUSE)
-    connection.execute(
-        update(alert_addresses)
-        .where(alert_addresses.c.digest == recipient.digest)
-        .values(tries=alert_addresses.c.tries + 1, next_try_at=now + pause)
-    )
+    _change(connection, recipient, tries=alert_addresses.c.tries + 1, next_try_at=now + pause)
 
 
 def release(connection: Connection, recipient: Recipient) -> None:
     """Let others send to the address again."""
-    connection.execute(
-        update(alert_addresses).where(alert_addresses.c.digest == recipient.digest).values(claimed_until=None)
-    )
+    _change(connection, recipient, claimed_until=None)
+
+
+def _change(connection: Connection, recipient: Recipient, **values: object) -> None:
+    connection.execute(update(alert_addresses).where(alert_addresses.c.digest == recipient.digest).values(**values))
 
 
 def read_unsent(connection: Connection, now: datetime, recipients: Sequence[Recipient] = ()) -> Unsent:

@@ -37,6 +37,11 @@ examples:
   ops-pipeline alerts --dry-run --as-of=2026-11-07
 """
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ops_pipeline.health.alerts import Message
+    from ops_pipeline.store.alerts import StoredMessage
+
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what is due, and send nothing")
@@ -69,13 +74,9 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     # Among them are the new ones, where these were written.
     with reading(engine) as connection:
         waiting = waiting_messages(connection, everybody, datetime.now(UTC))
-    lines = [alert_line(message.kind, message.day, message.reason, message.since) for message in waiting]
-    if arguments.dry_run:
-        lines += [
-            alert_line(message.kind, message.day, message.news[0].reason, message.news[0].since) for message in new
-        ]
-    for line in lines:
-        output.write(line)
+    messages: list[Message | StoredMessage] = [*waiting, *(new if arguments.dry_run else ())]
+    for message in messages:
+        output.write(alert_line(message))
     sent = 0
     if not arguments.dry_run:
         sent = deliver(engine, config).sent
@@ -89,7 +90,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
             LineName.ALERTS,
             status=Label("ok"),
             mode=Label("dry_run" if arguments.dry_run else "apply"),
-            due=len(lines),
+            due=len(messages),
             sent=sent,
             addresses=len(everybody),
         )

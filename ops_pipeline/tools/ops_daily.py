@@ -105,11 +105,11 @@ def run_day(day: date) -> tuple[Metrics, Verdict]:
 
 
 def _write_day(day: date, output: Output, *, is_strict: bool) -> int:
-    from ops_pipeline.contract.vocabulary import Status
+    from ops_pipeline.operations.heartbeat import exit_code_of
     from ops_pipeline.report.daily_lines import daily_lines, measures
 
     metrics, verdict = run_day(day)
-    exit_code: int = ExitCode.NOT_HEALTHY if is_strict and verdict.status is not Status.HEALTHY else ExitCode.OK
+    exit_code: int = exit_code_of(verdict) if is_strict else ExitCode.OK
     decided = exit_code
     for line in daily_lines(metrics, verdict):
         if line.name == LineName.OPS_DAILY_WATCHDOG:

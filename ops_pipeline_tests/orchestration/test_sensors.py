@@ -29,7 +29,8 @@ from ops_pipeline.orchestration.instance import configured_instance
 from ops_pipeline.orchestration.resources import Deployment
 from ops_pipeline.store.engine import events_engine, ops_engine
 from ops_pipeline_tests.conftest import Database, Lines
-from ops_pipeline_tests.traffic import healthy_traffic
+from ops_pipeline_tests.receiving import let_pass
+from ops_pipeline_tests.traffic import healthy_traffic, leak
 
 DAY = last_complete_day()
 
@@ -108,15 +109,6 @@ def _tick(instance: dg.DagsterInstance, name: str = "alerts", cursor: str | None
         return sensor.evaluate_tick(context)  # type: ignore[return-value]
 
 
-def later(prod: Database, *, minutes: int) -> None:
-    """Let so much time have passed since anything was written or tried."""
-    columns = {"alert_messages": ["created_at"], "alert_addresses": ["next_try_at", "claimed_until"]}
-    with prod.engine.begin() as connection:
-        for table, names in columns.items():
-            changes = ", ".join(f"{name} = {name} - make_interval(mins => {minutes})" for name in names)
-            connection.execute(text(f"UPDATE ops.{table} SET {changes}"))  # noqa: S608 - our own names
-
-
 def _judge(day: date) -> None:
     """Count and judge a day, as the job does."""
     source = EventsSource(engine=events_engine(), relation="ops.delivery_events")
@@ -124,13 +116,11 @@ def _judge(day: date) -> None:
 
 
 def _leak(prod: Database, *, on: date = DAY, back: bool = False) -> None:
-    statement = (
-        "DELETE FROM ops.delivery_events WHERE reason = 'identity_leak'"
-        if back
-        else f"INSERT INTO ops.delivery_events VALUES ('{on} 12:00+00', 'first', 'held', 'identity_leak')"  # noqa: S608
-    )
+    if not back:
+        leak(prod, on)
+        return
     with prod.engine.begin() as connection:
-        connection.execute(text(statement))
+        connection.execute(text("DELETE FROM ops.delivery_events WHERE reason = 'identity_leak'"))
 
 
 def test_a_leak_is_told_once_with_what_to_do_first_and_the_lines_below(
@@ -203,7 +193,7 @@ def test_an_address_that_refuses_is_tried_again_after_a_pause_and_the_others_are
             "doctor status=ok warnings=alert_not_sent not_sent=1",
         ]
         other.answer = 200
-        later(prod, minutes=1)
+        let_pass(prod, minutes=1)
         _tick(instance)
         assert (receiver.titles(), len(other.titles())) == ([], 1)
         assert cli.main(["doctor", "--only=alerts"]) == 0
@@ -369,7 +359,7 @@ def test_an_alert_that_an_address_lacks_for_an_hour_is_a_failure_to_the_monitor(
     _judge(DAY)
     with pytest.raises(OpsError):
         _tick(instance)
-    later(prod, minutes=61)
+    let_pass(prod, minutes=61)
     with prod.engine.connect() as connection:
         found = find_beat(connection, datetime.now(UTC), first_day=DAY, has_failed=False)
     assert found is not None
@@ -403,7 +393,7 @@ def test_the_selftest_sets_the_alarm_off_wakes_nobody_and_says_what_arrived(
 
 @pytest.mark.slow
 def test_an_alarm_that_does_not_ring_is_called_one(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sensors, "deliver", lambda *_: Delivery(sent=1, refused=0, addresses=1))
+    monkeypatch.setattr(sensors, "deliver", lambda *_: Delivery(sent=1, refused=0))
     assert cli.main(["selftest"]) == 1
     assert lines()[-1] == "selftest status=fail reason=selftest_failed"
 
@@ -452,7 +442,7 @@ def test_without_a_daemon_a_command_tells_what_is_due_and_says_what(
     assert cli.main(["alerts"]) == 1
     assert (lines(), receiver.asked) == ([alert, refused], 1)
     receiver.answer = 200
-    later(prod, minutes=1)
+    let_pass(prod, minutes=1)
     assert cli.main(["alerts"]) == 0
     assert lines() == [alert, "alerts status=ok mode=apply due=1 sent=1 addresses=1"]
     assert cli.main(["alerts"]) == 0

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,45 +12,18 @@ from ops_pipeline.cli import main as cli
 from ops_pipeline.contract.days import last_complete_day
 from ops_pipeline_tests.answering import answering
 from ops_pipeline_tests.conftest import Database, Lines
+from ops_pipeline_tests.receiving import let_pass, receiver
 from ops_pipeline_tests.served.deployment import Deployment, eventually
-from ops_pipeline_tests.traffic import healthy_traffic
+from ops_pipeline_tests.traffic import healthy_traffic, leak
 
 pytestmark = pytest.mark.slow
-
-
-@contextmanager
-def _listening(answer: Callable[[], int]) -> Iterator[int]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(answer())
-            self.end_headers()
-
-        def log_message(self, *_args: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_port
-    server.shutdown()
-    server.server_close()
-
-
-def _let_pass(database: Database, minutes: int) -> None:
-    """Let so much time have passed since an address was tried or somebody began to send to it."""
-    with database.engine.begin() as connection:
-        for column in ("next_try_at", "claimed_until"):
-            change = f"UPDATE ops.alert_addresses SET {column} = {column} - make_interval(mins => {minutes})"  # noqa: S608
-            connection.execute(text(change))
 
 
 def test_a_daemon_tells_each_address_whatever_the_others_do_and_whoever_is_killed(
     prod: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: Lines
 ) -> None:
     healthy_traffic(prod)
-    with prod.engine.begin() as connection:
-        leak = "INSERT INTO ops.delivery_events VALUES (CAST(:at AS timestamptz), 'first', 'held', 'identity_leak')"
-        connection.execute(text(leak), {"at": f"{last_complete_day()} 12:00+00"})
+    leak(prod, last_complete_day())
     arrived: list[str] = []
     is_up = threading.Event()
 
@@ -70,7 +40,7 @@ def test_a_daemon_tells_each_address_whatever_the_others_do_and_whoever_is_kille
         arrived.append("down")
         return 200
 
-    with _listening(killing) as first, _listening(down) as second, answering(None) as third:
+    with receiver([], killing) as first, receiver([], down) as second, answering(None) as third:
         addresses = " ".join(f"json://127.0.0.1:{port}/" for port in (first, second, third))
         deployment = Deployment(
             tmp_path,
@@ -85,15 +55,15 @@ def test_a_daemon_tells_each_address_whatever_the_others_do_and_whoever_is_kille
             eventually(lambda: "killing" in arrived, "nobody is told")
             deployment.start("code")
             # The lease of whoever was killed ends.
-            _let_pass(prod, minutes=5)
+            let_pass(prod, minutes=5)
             eventually(lambda: arrived.count("killing") == 2, "the message that was not noted is not sent again")
             assert "down" not in arrived
             assert cli.main(["doctor", "--only=alerts"]) == 0
             assert "addresses=3" in lines()[0]
             is_up.set()
-            _let_pass(prod, minutes=60)
+            let_pass(prod, minutes=60)
             eventually(lambda: "down" in arrived, "who was down for an hour is not told")
-            _let_pass(prod, minutes=60)
+            let_pass(prod, minutes=60)
             # The one that hangs is asked again by the next tick, and the others are not.
             eventually(lambda: _tries(prod) >= 2, "who hangs is given up")
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,9 @@ from ops_pipeline.contract.days import ONE_DAY, last_complete_day
 from ops_pipeline.contract.tokens import Label
 from ops_pipeline.store.embedded import EmbeddedServer
 from ops_pipeline_tests.conftest import Database
-from ops_pipeline_tests.served.deployment import Deployment, eventually, receiver
-from ops_pipeline_tests.traffic import healthy_traffic
+from ops_pipeline_tests.receiving import receiver
+from ops_pipeline_tests.served.deployment import Deployment, eventually
+from ops_pipeline_tests.traffic import healthy_traffic, leak
 
 pytestmark = pytest.mark.slow
 
@@ -37,19 +38,13 @@ _LAUNCH = """
 """
 
 
-def _leak(database: Database, day: str) -> None:
-    leak = "INSERT INTO ops.delivery_events VALUES (CAST(:at AS timestamptz), 'first', 'held', 'identity_leak')"
-    with database.engine.begin() as connection:
-        connection.execute(text(leak), {"at": f"{day} 12:00+00"})
-
-
 @pytest.fixture(scope="module")
 def database(server: EmbeddedServer) -> Iterator[Database]:
     """Thirty days of traffic, the last with an identity leak."""
     server.create_database(_NAME, "bootstrapped")
     database = Database(server.dsn(_NAME), server.engine(_NAME))
     healthy_traffic(database)
-    _leak(database, DAY.isoformat())
+    leak(database, DAY)
     yield database
     server.drop_database(_NAME, even_in_use=True)
 
@@ -190,7 +185,7 @@ def test_a_backfill_from_the_ui_fills_past_days_and_alarms_nobody(
     page: Page, deployment: Deployment, database: Database
 ) -> None:
     days = [(DAY - back * ONE_DAY).isoformat() for back in (10, 9)]
-    _leak(database, days[0])
+    leak(database, date.fromisoformat(days[0]))
     before = len(deployment.alerts)
     page.goto(deployment.address(path="asset-groups"))
     page.get_by_role("button", name="Materialize all").click()

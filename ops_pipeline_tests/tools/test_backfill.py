@@ -15,7 +15,7 @@ from ops_pipeline.contract.days import last_complete_day
 from ops_pipeline.definitions import definitions
 from ops_pipeline.orchestration.instance import configured_instance
 from ops_pipeline_tests.conftest import Database, Lines
-from ops_pipeline_tests.traffic import healthy_traffic, send
+from ops_pipeline_tests.traffic import healthy_traffic, leak, send
 
 DAY = last_complete_day()
 RESULTS = ("delivered_totals", "hold_suppression_rates", "second_touch_summaries", "verdicts")
@@ -45,10 +45,7 @@ def _backfill(*arguments: str) -> int:
 @pytest.mark.slow
 def test_every_day_is_what_its_own_run_would_have_made_of_it(prod: Database, lines: Lines) -> None:
     healthy_traffic(prod)
-    with prod.engine.begin() as connection:
-        connection.execute(
-            text(f"INSERT INTO ops.delivery_events VALUES ('{_ago(9)} 12:00+00', 'first', 'held', 'identity_leak')")  # noqa: S608
-        )
+    leak(prod, DAY - timedelta(days=9))
     assert _backfill(f"--from={_ago(20)}") == 0
     # The thirty days before are counted too: the windows look back on them.
     assert lines() == [

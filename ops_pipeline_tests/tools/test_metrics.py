@@ -17,7 +17,7 @@ from ops_pipeline.cli import main as cli
 from ops_pipeline.contract.days import last_complete_day
 from ops_pipeline.contract.rates import RATES
 from ops_pipeline_tests.conftest import Database, Lines
-from ops_pipeline_tests.traffic import healthy_traffic, send
+from ops_pipeline_tests.traffic import healthy_traffic, leak, send
 
 DAY = last_complete_day()
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -36,10 +36,7 @@ def judged(prod: Database, monkeypatch: pytest.MonkeyPatch, lines: Lines) -> Dat
         send(connection, 8, "offered", touch="second")
         send(connection, 8, "attempted", touch="second")
         send(connection, 5, "delivered", touch="second")
-        leak = text(
-            "INSERT INTO ops.delivery_events VALUES (CAST(:at AS timestamptz), 'first', 'held', 'identity_leak')"
-        )
-        connection.execute(leak, {"at": f"{DAY} 12:00+00"})
+    leak(prod, DAY)
     assert cli.main(["backfill", f"--from={DAY - timedelta(days=6)}"]) == 0
     lines()
     return prod
