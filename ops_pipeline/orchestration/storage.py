@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from dagster import DagsterEvent, DagsterEventType, DagsterRun, EventLogEntry
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage, PostgresRunStorage
+from psycopg2 import extensions  # type: ignore[import-untyped]
 
 from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.errors import OpsError
@@ -23,7 +24,9 @@ from ops_pipeline.orchestration.dagster_internals import (
     dagster_tags,
     pg_url_from_config,
 )
+from ops_pipeline.store.deadline import deadline_of
 from ops_pipeline.store.engine import dagster_url
+from ops_pipeline.store.limits import DAGSTER_STATEMENT_SECONDS
 from ops_pipeline.store.pool import pooled_engine
 
 guard_process()
@@ -59,7 +62,9 @@ class OpsDagsterStorage(DagsterPostgresStorage):
         self._run_storage = _RunStorage(postgres_url, should_autocreate_tables=False)
         self._event_log_storage = _EventLogStorage(postgres_url, should_autocreate_tables=False)
         # Dagster's own engines connect anew for everything that they say.
-        engine = pooled_engine(postgres_url, isolation_level="AUTOCOMMIT")
+        engine = pooled_engine(
+            postgres_url, isolation_level="AUTOCOMMIT", connect_args={"cursor_factory": _DeadlineCursor}
+        )
         for part in (self._run_storage, self._event_log_storage, self._schedule_storage):
             part._engine = engine  # noqa: SLF001 - there is no other way in
 
@@ -79,6 +84,12 @@ class OpsDagsterStorage(DagsterPostgresStorage):
             should_autocreate_tables=bool(config_value.get("should_autocreate_tables", True)),
             inst_data=inst_data,
         )
+
+
+class _DeadlineCursor(extensions.cursor):  # type: ignore[misc]
+    def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002 - psycopg2's own name
+        with deadline_of(self.connection, DAGSTER_STATEMENT_SECONDS):
+            super().execute(query, vars)
 
 
 class _RunStorage(PostgresRunStorage):

@@ -1,20 +1,54 @@
-"""Connections to PostgreSQL, made so that nothing of a DSN can reach an error's text."""
+"""Connections to PostgreSQL, made so that nothing of a DSN can reach an error's text.
+
+Nothing of a session is ever set: settings are a transaction's own, so that a pooler may give each transaction another
+connection.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psycopg
 from sqlalchemy import URL, Connection, Engine, event, text
 
 from ops_pipeline.contract.environment import Name, required_value, value
 from ops_pipeline.contract.errors import keep_dsn_name
+from ops_pipeline.store.deadline import DeadlineConnection
 from ops_pipeline.store.dsn import parse_dsn
-from ops_pipeline.store.limits import CONNECT_TIMEOUT_SECONDS, LOCK_TIMEOUT, STATEMENT_TIMEOUT
+from ops_pipeline.store.limits import (
+    CONNECT_TIMEOUT_SECONDS,
+    IDLE_SECONDS,
+    KEEPALIVE,
+    LOCK_SECONDS,
+    SILENCE_SECONDS,
+    STATEMENT_SECONDS,
+)
 from ops_pipeline.store.pool import pooled_engine
 
 _engines: dict[tuple[Name, str, int], Engine] = {}
+
+_PINNED = {
+    # An administrator may have set anything for a role or database, and what is read or written would depend on it.
+    "bytea_output": "hex",
+    "DateStyle": "ISO, YMD",
+    "extra_float_digits": "1",
+    "IntervalStyle": "postgres",
+    "quote_all_identifiers": "off",
+    "row_security": "on",
+    "search_path": "public",
+    "standard_conforming_strings": "on",
+    "TimeZone": "UTC",
+    "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
+}
+_PIN = text(
+    "SELECT set_config('lock_timeout', :lock, true), set_config('statement_timeout', :statement, true), "
+    + ", ".join(f"set_config('{name}', '{setting}', true)" for name, setting in _PINNED.items())
+    # Older servers do not know it.
+    + ", CASE WHEN current_setting('transaction_timeout', true) <> '0'"
+    + " THEN set_config('transaction_timeout', '0', true) END"
+)
+_LIMITS = "ops_limits"
+"""The execution option that holds a connection's limits."""
 
 
 def dagster_url(dsn: str) -> str:
@@ -28,7 +62,7 @@ def dagster_url(dsn: str) -> str:
         username=parameters.pop("user", None),
         password=parameters.pop("password", None),
         database=parameters.pop("dbname", None),
-        query={"connect_timeout": str(CONNECT_TIMEOUT_SECONDS), **parameters},
+        query={"connect_timeout": str(CONNECT_TIMEOUT_SECONDS), **KEEPALIVE, **parameters},
     )
     return url.render_as_string(hide_password=False)
 
@@ -45,16 +79,23 @@ def engine_for(name: Name, dsn: str, *, connect_seconds: int = CONNECT_TIMEOUT_S
 
 
 def _new_engine(name: Name, dsn: str, connect_seconds: int) -> Engine:
-    parameters = {
+    parameters: dict[str, str] = {
         "connect_timeout": str(connect_seconds),
         "application_name": "ops_pipeline",
+        **KEEPALIVE,
         **parse_dsn(name, dsn),
+        "client_encoding": "utf8",
     }
     engine = pooled_engine(
         "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(**parameters),  # type: ignore[arg-type]
+        # A pooler may give the next transaction a server connection that does not know a prepared statement.
+        creator=lambda: DeadlineConnection.connect(**parameters, prepare_threshold=None),  # type: ignore[arg-type]
+        # A snapshot that is older than the lock it waited for would overlook what was written meanwhile.
+        isolation_level="READ COMMITTED",
+        use_native_hstore=False,
     )
     event.listen(engine, "handle_error", lambda context: keep_dsn_name(context.original_exception, name))
+    event.listen(engine, "begin", _pin)
     return engine
 
 
@@ -84,32 +125,32 @@ def reading(engine: Engine, *, limit_seconds: float | None = None) -> Iterator[C
 
     No statement and no wait for a lock takes longer than `limit_seconds`.
     """
-    with (
-        engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection,
-        connection.begin(),
-    ):
-        if limit_seconds is None:
-            _bound(connection)
-        else:
-            milliseconds = max(2, round(limit_seconds * 1000))
+    with engine.connect().execution_options(
+        isolation_level="REPEATABLE READ", postgresql_readonly=True
+    ) as connection:
+        if limit_seconds is not None:
             # The shorter of the two, so that a wait for a lock is called one.
-            _bound(connection, lock=f"{milliseconds * 9 // 10}ms", statement=f"{milliseconds}ms")
-        yield connection
+            limit(connection, lock_seconds=limit_seconds * 0.9, statement_seconds=limit_seconds)
+        with connection.begin():
+            yield connection
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Yield a connection in one transaction, committed as a whole at the end and not at all on failure."""
     with engine.begin() as connection:
-        _bound(connection)
         yield connection
 
 
-def _bound(connection: Connection, lock: str = LOCK_TIMEOUT, statement: str = STATEMENT_TIMEOUT) -> None:
-    connection.execute(
-        text(
-            "SELECT set_config('lock_timeout', :lock, true), set_config('statement_timeout', :statement, true),"
-            " set_config('timezone', 'UTC', true)"
-        ),
-        {"lock": lock, "statement": statement},
-    )
+def limit(connection: Connection, *, lock_seconds: float, statement_seconds: float) -> None:
+    """Let no statement of its next transactions wait longer than so for a lock, or take longer than so."""
+    connection.execution_options(**{_LIMITS: (lock_seconds, statement_seconds)})
+
+
+def _pin(connection: Connection) -> None:
+    lock, statement = connection.get_execution_options().get(_LIMITS, (LOCK_SECONDS, STATEMENT_SECONDS))
+    driver = connection.connection.driver_connection
+    if isinstance(driver, DeadlineConnection):
+        driver.answer_seconds = statement + SILENCE_SECONDS
+    milliseconds = {"lock": lock * 1000, "statement": statement * 1000}
+    connection.execute(_PIN, {name: f"{max(1, round(bound))}ms" for name, bound in milliseconds.items()})

@@ -21,7 +21,7 @@ from ops_pipeline.contract.files import package_path
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.tokens import RevisionId, SqlState
 from ops_pipeline.store.compare import is_identical, missing_tables
-from ops_pipeline.store.engine import reading, writing
+from ops_pipeline.store.engine import limit, reading, writing
 from ops_pipeline.store.limits import LOCK_WAIT_SECONDS
 from ops_pipeline.store.partitions import ensure_partitions, partition_days, partition_statements
 from ops_pipeline.store.revision_state import RevisionState, read_revision_state, record_statement
@@ -34,7 +34,7 @@ BASE = "base"
 # Any fixed number: it only has to differ from the locks of other programs in the same database.
 _LOCK_KEY = 0x6F70735F70697065
 _POLL_SECONDS = 0.1
-_LOCK_TIMEOUT, _STATEMENT_TIMEOUT = "10s", "15min"
+_LOCK_SECONDS, _STATEMENT_SECONDS = 10.0, 15 * 60
 # SQLSTATE internal_error: the revision failed without the database having refused anything.
 _NO_SQLSTATE = "XX000"
 # A role without the right, or a server that has gone, is no fault of the revision.
@@ -127,7 +127,7 @@ def plan(engine: Engine) -> Plan:
     applied, pending = known[:position], known[position:]
     current = applied[-1].revision_id if applied else None
     script = io.StringIO()
-    script.write(f"SET lock_timeout = '{_LOCK_TIMEOUT}';\nSET statement_timeout = '{_STATEMENT_TIMEOUT}';\n\n")
+    script.write(f"SET lock_timeout = '{_LOCK_SECONDS:.0f}s';\nSET statement_timeout = '{_STATEMENT_SECONDS}s';\n\n")
     for one in pending:
         # Says which it is that needs a database.
         one.sql(Direction.UPGRADE)
@@ -201,22 +201,19 @@ def _run(
 def _limited(engine: Engine) -> Iterator[Connection]:
     """Yield a connection on which nothing waits for ever."""
     with engine.connect() as connection:
-        # For this alone: what is set here is not for whoever uses the connection next.
-        connection.detach()
-        connection.execute(text(f"SET lock_timeout = '{_LOCK_TIMEOUT}'"))
-        connection.execute(text(f"SET statement_timeout = '{_STATEMENT_TIMEOUT}'"))
-        connection.commit()
+        limit(connection, lock_seconds=_LOCK_SECONDS, statement_seconds=_STATEMENT_SECONDS)
         yield connection
 
 
 @contextmanager
 def _bootstrap_lock(engine: Engine, wait_seconds: float) -> Iterator[None]:
-    """Hold the session-level advisory lock, on a connection of its own, so that a rollback cannot release it."""
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        # It is closed at the end, and the lock released with it.
-        connection.detach()
+    """Hold the advisory lock in a transaction of its own, so that the end of no other one releases it.
+
+    A pooler keeps a connection for as long as its transaction is open: a session's lock would outlive this.
+    """
+    with writing(engine) as connection:
         deadline = time.monotonic() + wait_seconds
-        while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK_KEY}):
+        while not connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _LOCK_KEY}):
             if time.monotonic() >= deadline:
                 raise OpsError(Reason.LOCK_TIMEOUT)
             time.sleep(_POLL_SECONDS)
