@@ -34,6 +34,9 @@ EXPENSIVE = settings(max_examples=20)
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# A test that lets something fail does not want it tried again for two minutes.
+os.environ["OPS_RETRY_SECONDS"] = "0"
+
 # A shell that starts the tests in the background lets them ignore Ctrl-C, and so all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -175,7 +178,7 @@ def lines(capfd: pytest.CaptureFixture[str]) -> Lines:
 @pytest.fixture(autouse=True)
 def _no_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test says itself what is configured."""
-    for name in Name:
+    for name in set(Name) - {Name.OPS_RETRY_SECONDS}:
         monkeypatch.delenv(name, raising=False)
     for name in ("DAGSTER_HOME", "GITHUB_EVENT_NAME", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)

@@ -18,4 +18,4 @@ def count_days(
     """Replace the counts of `days` in a transaction of its own."""
     with writing(database.engine) as connection:
         lock_days(connection)
-        return roll_up(connection, database.engine, relation, days, config=config or Config())
+        return roll_up(connection, database.engine, relation, days, config=config or Config(), asked=days)

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, text
 
 from ops_pipeline.contract.days import last_complete_day
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.store import migrate
+from ops_pipeline.store import daily_counts, migrate
 from ops_pipeline.store.partitions import ensure_partitions
 from ops_pipeline_tests.conftest import Database
 from ops_pipeline_tests.github import Issues, serving
@@ -32,6 +32,7 @@ DAY = last_complete_day()
 
 ELSEWHERE = {
     Reason.NOT_COUNTED: "needs a run of a part of the assets: test_figures_of_a_day_that_nobody_counted_are_not_zero",
+    Reason.UNCOUNTED_EVENTS: "Ten nights: test_events_of_a_day_that_nothing_looks_back_on_are_named_in_ten_nights",
     Reason.UI_STOPPED: "Takes a web server and a daemon: test_the_ui_ends_when_a_part_of_it_ends",
     Reason.SCHEDULE_STOPPED: "Takes a click in the UI: test_a_silent_daemon_and_a_schedule_that_is_off_are_named",
     Reason.CODE_SERVER_SILENT: "Takes a daemon: test_a_code_server_that_does_not_answer_a_living_daemon_is_named",
@@ -250,6 +251,40 @@ def _another_bootstrap_runs(world: World) -> str:
     world.configure()
     with world.holding(f"SELECT pg_advisory_lock({migrate._LOCK_KEY})"):
         return world.run("db_bootstrap", "apply_migrations", "--wait=0")
+
+
+@provokes(Reason.WAITING_FOR_LOCK)
+def _another_run_replaces_days(world: World) -> str:
+    world.configure()
+    with world.holding(f"SELECT pg_advisory_xact_lock({daily_counts._LOCK_KEY})"):
+        process = world.start("backfill", f"--from={DAY}")
+        world.wait_until("query LIKE '%pg_try_advisory_xact_lock%'")
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0
+    return said
+
+
+@provokes(Reason.DB_READ_ONLY)
+def _the_database_takes_no_changes(world: World) -> str:
+    world.configure()
+    world.execute(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database());"
+        " END $$"
+    )
+    return world.run("db_verify")
+
+
+@provokes(Reason.DAY_SHRANK, Reason.DAYS_MISSING)
+def _a_day_loses_events_and_others_were_never_judged(world: World) -> str:
+    world.configure()
+    for _ in range(20):
+        world.deliver("first", 2)
+    world.run("backfill", f"--from={DAY - timedelta(days=4)}")
+    world.forget("first", 2)
+    world.deliver("first", 2)
+    world.run("ops_daily", "--mode=prod", f"--as-of={DAY - timedelta(days=2)}")
+    world.execute(f"DELETE FROM ops.verdicts WHERE utc_day = '{DAY - timedelta(days=3)}'")  # noqa: S608
+    return world.run("doctor", "--only=days")
 
 
 @provokes(Reason.INTERRUPTED)

@@ -16,6 +16,7 @@ from ops_pipeline.contract.errors import OpsError, silence_libraries, to_ops_err
 from ops_pipeline.contract.lines import ExitCode, Format, Line, LineName, NagiosState, Output
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.tokens import Label
+from ops_pipeline.contract.waits import told
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ class Command:
             output = self._output(arguments.format, is_quiet=arguments.quiet)
             if self.failure_line:
                 name, fields = self.failure_line(arguments)
-            return self.run(arguments, output)
+            with told(output.say_wait):
+                return self.run(arguments, output)
         except SystemExit as end:  # --help
             return ExitCode.OK if end.code in (None, 0) else ExitCode.FAILED
         except BaseException as error:  # noqa: BLE001 - the outermost boundary

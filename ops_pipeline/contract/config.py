@@ -346,6 +346,8 @@ class Schedule(_Section):
     """How many complete days back a day is run if it was missed or its run failed."""
     late_days: Annotated[int, Field(ge=0, le=31), _expects(Expected.DAYS)] = 3
     """How many complete days back a day is run again once a day, because events may arrive late."""
+    shrink: _Fraction = 0.02
+    """A counted day of which the source has lost a larger share of the events keeps its counts."""
 
     @model_validator(mode="after")
     def _is_within(self) -> Schedule:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from ops_pipeline.contract.errors import OpsError
@@ -49,6 +50,25 @@ def each_day(first: date, last: date) -> Iterator[date]:
     """Yield the days from `first` to `last`, both included."""
     for offset in range((last - first).days + 1):
         yield first + offset * ONE_DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """Days that follow one another."""
+
+    first: date
+    last: date
+
+
+def runs(days: Iterable[date]) -> list[Days]:
+    """Return `days`, which come in order, as runs of days without a gap."""
+    found: list[Days] = []
+    for day in days:
+        if found and found[-1].last == day - ONE_DAY:
+            found[-1] = Days(found[-1].first, day)
+        else:
+            found.append(Days(day, day))
+    return found
 
 
 def start_of(day: date) -> datetime:

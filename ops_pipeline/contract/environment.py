@@ -59,6 +59,12 @@ class Name(StrEnum):
         "OPS_ALLOW_NO_TLS",
         "Set to 1 to accept a DSN of another machine that does not ask for TLS, such as in a private network.",
     )
+    OPS_RETRY_SECONDS = (
+        "OPS_RETRY_SECONDS",
+        "How long a fault that may pass by itself is tried again, in seconds; 0: not at all.",
+        False,
+        "120",
+    )
     OPS_REPORT_DIR = (
         "OPS_REPORT_DIR",
         "A folder in which the asset report leaves its page for each day, and the newest as index.html.",
@@ -71,6 +77,8 @@ class Name(StrEnum):
 
 REQUIRED = tuple(sorted(name for name in Name if name.is_required))
 """What production needs, sorted."""
+
+_SECONDS_DIGITS = 5
 
 DSNS = (Name.DAGSTER_POSTGRES_DSN, Name.OPS_EVENTS_DSN, Name.OPS_POSTGRES_DSN)
 
@@ -88,6 +96,7 @@ class EnvPart(StrEnum):
     RELATION = "relation"
     DAY = "day"
     ADDRESS = "address"
+    SECONDS = "seconds"
 
 
 def value(name: Name, environ: Mapping[str, str] = os.environ) -> str | None:
@@ -133,6 +142,14 @@ def first_day(environ: Mapping[str, str] = os.environ) -> date:
     except OpsError:
         pass
     raise invalid_env({Name.OPS_FIRST_DAY: EnvPart.DAY})
+
+
+def retry_seconds(environ: Mapping[str, str] = os.environ) -> int:
+    """Return for how long a fault that may pass is tried again. Raises OpsError `invalid_env`."""
+    found = required_value(Name.OPS_RETRY_SECONDS, environ)
+    if found.isascii() and found.isdigit() and len(found) <= _SECONDS_DIGITS:
+        return int(found)
+    raise invalid_env({Name.OPS_RETRY_SECONDS: EnvPart.SECONDS})
 
 
 def first_kept_day(environ: Mapping[str, str] = os.environ) -> date:

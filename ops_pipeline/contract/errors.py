@@ -28,6 +28,7 @@ SHOWS_DETAILS = os.environ.get("OPS_DEBUG") == "1" and not any(
 
 # SQLSTATE, or its first two characters (the class): https://www.postgresql.org/docs/current/errcodes-appendix.html
 _SQLSTATES = {
+    "25006": Reason.DB_READ_ONLY,
     "42501": Reason.NO_PRIVILEGE,
     "42P01": Reason.MISSING_TABLES,
     "42703": Reason.DRIFT,
@@ -50,6 +51,7 @@ _CO_GENERATOR = 0x20
 
 # What libpq, psycopg and PostgreSQL say, in the order in which it is looked for.
 _CAUSES = (
+    (Cause.SLOTS, r"too many clients|too many connections|connection slots|no more connections allowed"),
     (Cause.DNS, "failed to resolve host|could not translate host name"),
     (Cause.TIMEOUT, "timeout expired|timed out"),
     (
@@ -107,7 +109,7 @@ def reason_of(error: BaseException) -> Reason:
         return Reason.INTERRUPTED
     if kinds & {"ConnectionTimeout", "OperationalError", "DagsterPostgresException"}:
         # Without a SQLSTATE the server never answered: the drivers raise this while connecting or when cut off.
-        return Reason.DB_CONNECT_FAILED
+        return Reason.DB_OUT_OF_RESOURCES if cause_of(error) is Cause.SLOTS else Reason.DB_CONNECT_FAILED
     if "InterfaceError" in kinds:
         return Reason.DB_CONNECTION_LOST
     if "DBAPIError" in kinds:

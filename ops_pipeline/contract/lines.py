@@ -14,6 +14,10 @@ from enum import IntEnum, StrEnum
 
 from ops_pipeline.contract.tokens import Label, SmallCell, SqlState, Token, is_label
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
+
 NONE = "none"
 """How an absent value reads: a rate without a denominator is absent, never 0."""
 
@@ -60,6 +64,7 @@ class LineName(StrEnum):
     DOCTOR_DAGSTER = "doctor_dagster"
     DOCTOR_DATABASE = "doctor_database"
     DOCTOR_DAYS = "doctor_days"
+    DOCTOR_FAULT = "doctor_fault"
     DOCTOR_ENVIRONMENT = "doctor_environment"
     DOCTOR_VERSIONS = "doctor_versions"
     EVENTS_IMPORT = "events_import"
@@ -71,6 +76,7 @@ class LineName(StrEnum):
     METRICS = "metrics"
     OPS_CI_NORMALIZE = "ops_ci_normalize"
     OPS_DAILY = "ops_daily"
+    OPS_DAILY_FAULT = "ops_daily_fault"
     OPS_DAILY_HEARTBEAT = "ops_daily_heartbeat"
     OPS_DAILY_RATES = "ops_daily_rates"
     OPS_DAILY_SECOND_TOUCH = "ops_daily_second_touch"
@@ -164,6 +170,11 @@ class Line:
         import json
 
         return json.dumps({"line": self.name.value, **self.fields}, separators=(",", ":"))
+
+
+def wait_line(reason: StrEnum, **fields: object) -> Line:
+    """Return the line that says that something is waited for."""
+    return Line(LineName.OPS_PIPELINE, status=Label("waiting"), reason=reason, **fields)
 
 
 # Not versions and ids of revisions: an address of a machine reads like the one, a key like the other.
@@ -278,6 +289,7 @@ class Output:
         self.form = form
         self.is_quiet = is_quiet
         self._failure = failure
+        self._tries = 1
 
     def write(self, line: Line) -> None:
         """Print a line on the way to the one that decides."""
@@ -288,12 +300,21 @@ class Output:
         """Print what `exposition` returns."""
         _write(samples.rstrip("\n"))
 
+    def say_wait(self, reason: StrEnum, **fields: object) -> None:
+        """Print on standard error that something is waited for; the line that decides says how often it was tried."""
+        tries = fields.get("tries")
+        self._tries = max(self._tries, tries if isinstance(tries, int) else 1)
+        if not self.is_quiet:
+            _write(str(wait_line(reason, **fields)), sys.stderr)
+
     def warn(self, line: Line) -> None:
         """Print a line so that GitHub shows it above the log of the run, whatever the format."""
         _write(f"::warning::{line}")
 
     def finish(self, line: Line, exit_code: int = ExitCode.OK, measures: Iterable[Measure] = ()) -> int:
         """Print the line that decides and return the exit code that the format wants."""
+        if self._tries > 1:
+            line.fields["tries"] = self._tries
         if self.form is Format.NAGIOS:
             state = self._state(line)
             _write(f"{line.name.upper()} {state.name} - {_fields(line)}{_perfdata(measures)}")
@@ -315,10 +336,11 @@ class Output:
         return _STATES[str(line.fields["status"])]
 
 
-def _write(text: str) -> None:
+def _write(text: str, stream: TextIO | None = None) -> None:
     """Print one line. A reader that has gone away ends the output, not the program."""
+    to = sys.stdout if stream is None else stream
     try:
-        sys.stdout.write(f"{text}\n")
-        sys.stdout.flush()
+        to.write(f"{text}\n")
+        to.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), to.fileno())

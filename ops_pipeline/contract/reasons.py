@@ -253,6 +253,16 @@ class Reason(StrEnum):
         "Another process holds the lock that this one needs.",
         "Wait for the other run to end, or end the session that holds the lock, and try again.",
     )
+    WAITING_FOR_LOCK = (
+        "waiting_for_lock",
+        "Another run replaces days at this moment; this one waits until that one ends.",
+        "Nothing to do; end the other run if it must not go on.",
+    )
+    DB_READ_ONLY = (
+        "db_read_only",
+        "The database takes no changes: it is a standby, or it was made read-only.",
+        "Name the primary in the DSN, or several hosts and target_session_attrs=read-write; else make it writable.",
+    )
     NO_PRIVILEGE = (
         "no_privilege",
         "The role lacks a privilege that this work needs; tables= says on what, where it is known.",
@@ -407,6 +417,21 @@ class Reason(StrEnum):
         "day_too_old",
         "The last day that was decided ended longer ago than --max-age, or none ever was.",
         "Look at the daemon, the schedule and the last runs in the Dagster UI; then run ops_daily for yesterday.",
+    )
+    DAY_SHRANK = (
+        "day_shrank",
+        "The source has lost events of a day that was counted before; the day keeps its counts.",
+        "Find out who deleted them. Is the day right now? backfill --from=DAY --to=DAY --again --accept-shrink.",
+    )
+    UNCOUNTED_EVENTS = (
+        "uncounted_events",
+        "Events arrived for a day that is too old to be counted again by itself.",
+        "Count it again if you want them: backfill --from=DAY --to=DAY --again; oldest= is the first such day.",
+    )
+    DAYS_MISSING = (
+        "days_missing",
+        "Days between the first and the last verdict never got one.",
+        "Run backfill --missing.",
     )
     NOT_COUNTED = (
         "not_counted",
@@ -653,6 +678,7 @@ class Cause(StrEnum):
         return member
 
     REFUSED = ("refused", "Does the server run, and does it have a connection left? Host, port, socket folder.")
+    SLOTS = ("slots", "The server's max_connections, and who holds them.")
     DNS = ("dns", "The host's name, and the resolver of this machine.")
     AUTH = ("auth", "User and password; the server's pg_hba.conf.")
     TLS = ("tls", "sslmode, sslrootcert and the certificates; whether the server offers TLS at all.")

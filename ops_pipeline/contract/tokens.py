@@ -81,3 +81,8 @@ class ConfigKey(Token):
 
     __slots__ = ()
     _SHAPE = r"[a-z_]{1,40}(\.[a-z_]{1,40}){0,3}"
+
+
+def band(count: int) -> Label:
+    """Return the power of ten that the count is below; ten is the smallest, so that no small count shows."""
+    return Label(f"lt{10 ** max(1, len(str(count)))}")

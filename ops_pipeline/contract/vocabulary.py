@@ -109,6 +109,8 @@ class AlertKind(StrEnum):
     """The daily run failed: nobody knows."""
     BLIND = "blind"
     """There has been too little data to judge for some days: nobody knows."""
+    LATE = "late"
+    """A day before the newest was unhealthy and is over, which shows only now that its events have come."""
     REMINDER = "reminder"
     """Something that was told some days ago is still so."""
     EASED = "eased"

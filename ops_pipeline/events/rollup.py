@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 
 from sqlalchemy import Connection, Engine
 
-from ops_pipeline.contract.config import COUNTED_DAYS, Config, first_kept
-from ops_pipeline.contract.days import ONE_DAY, each_day, last_complete_day
+from ops_pipeline.contract.config import COUNTED_DAYS, HISTORY_DAYS, Config, first_kept
+from ops_pipeline.contract.days import ONE_DAY, each_day, last_complete_day, runs
 from ops_pipeline.contract.environment import Name
-from ops_pipeline.events.relation import count_events, find_relation
-from ops_pipeline.store.daily_counts import events_by_day, replace_days
+from ops_pipeline.contract.errors import OpsError, reason_of
+from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.events.relation import count_events, events_per_day, find_relation
+from ops_pipeline.store.daily_counts import DailyCount, events_by_day, replace_days
+from ops_pipeline.store.day_faults import DayFaults
 from ops_pipeline.store.engine import reading
 from ops_pipeline.store.partitions import partitioned_days
+
+_OLDER_PARTS = 10
+"""In so many nights all older days are compared: each night costs as much as the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +31,23 @@ class RolledUp:
     days: tuple[date, ...]
     """The days whose counts were replaced, oldest first."""
     kept: tuple[date, ...]
-    """Days whose events the source no longer has: their stored counts were kept."""
+    """Days that kept the counts they had: the source has no event of them any more, or far fewer."""
     events: int
     """Events in the replaced days."""
+    faults: DayFaults = field(default_factory=dict)
+    """Of days that could not be counted, or lost events: the reason, and how many events it is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """How the source's events differ from what was counted."""
+
+    days: tuple[date, ...]
+    """The days that were compared."""
+    changed: tuple[date, ...]
+    """Those that are to be counted again."""
+    faults: DayFaults
+    """Those that are not counted again, with the reason and how many events it is about."""
 
 
 def uncounted_days(connection: Connection, days: Sequence[date], *, first_day: date) -> list[date]:
@@ -37,23 +58,119 @@ def uncounted_days(connection: Connection, days: Sequence[date], *, first_day: d
     return [day for day in each_day(start, last) if day in wanted or day not in known]
 
 
+def compare_counted(
+    connection: Connection, events: Engine, relation: str, newest: date, *, first_day: date, config: Config
+) -> Compared:
+    """Return how the days before `newest` differ that were counted: the last COUNTED_DAYS, and some older ones.
+
+    A day that has more events, or slightly fewer, is counted again; one that lost more than `[schedule] shrink` is
+    not. Older ones that have more are only named: nothing looks back on them. Call `lock_days` first.
+    """
+    recent = max(first_day, newest - (COUNTED_DAYS - 1) * ONE_DAY)
+    spans = [(recent, newest - ONE_DAY)]
+    if (older := _older_part(newest, recent, first_day)) is not None:
+        spans.append(older)
+    stored = {day: found for span in spans for day, found in events_by_day(connection, *span).items()}
+    dropped = _dropped(connection, relation, stored, config)
+    compared, changed, faults = [], [], {}
+    with reading(events) as source:
+        quoted = find_relation(source, relation)
+        there = {day: found for span in spans for day, found in events_per_day(source, quoted, *span).items()}
+    for day, counted in sorted(stored.items()):
+        found = there.get(day, 0)
+        if day in dropped:
+            continue
+        compared.append(day)
+        if found > counted and day < recent:
+            faults[day] = (Reason.UNCOUNTED_EVENTS, found - counted)
+        elif day >= recent and _has_shrunk(counted, found, config):
+            faults[day] = (Reason.DAY_SHRANK, counted - found)
+        elif day >= recent and 0 < found != counted:
+            changed.append(day)
+    return Compared(tuple(compared), tuple(changed), faults)
+
+
+def _older_part(newest: date, recent: date, first_day: date) -> tuple[date, date] | None:
+    """Return the first and last of the days before `recent` that it is the turn of; None: there are none."""
+    start, stop = max(first_day, newest - (HISTORY_DAYS - 1) * ONE_DAY), recent - ONE_DAY
+    if start > stop:
+        return None
+    size = -(-HISTORY_DAYS // _OLDER_PARTS)
+    first = start + (newest.toordinal() % _OLDER_PARTS) * size * ONE_DAY
+    return (first, min(stop, first + (size - 1) * ONE_DAY)) if first <= stop else None
+
+
+def _has_shrunk(counted: int, found: int, config: Config) -> bool:
+    """Return whether a day lost more events than happens; one that has none any more is past its date."""
+    return 0 < found < counted * (1 - config.schedule.shrink)
+
+
 def roll_up(
-    connection: Connection, events: Engine, relation: str, days: Sequence[date], *, config: Config
+    connection: Connection,
+    events: Engine,
+    relation: str,
+    days: Sequence[date],
+    *,
+    config: Config,
+    asked: Collection[date],
+    accepts_shrink: bool = False,
 ) -> RolledUp:
     """Replace the counts of `days` by what one GROUP BY over them finds. Call `lock_days` first.
 
     A day of which the source has no event any more keeps the counts it had: events are deleted sooner than counts.
-    So does a day whose partition was dropped, whatever came in later.
+    So does a day whose partition was dropped, whatever came in later, and unless `accepts_shrink` one that lost more
+    than `[schedule] shrink`. Days that cannot be counted are left out; raises OpsError `events_relation_invalid` with
+    `day` where one of them was `asked` for, and as `find_relation` does.
     """
-    first, last = min(days), max(days)
-    with reading(events) as source:
-        found = count_events(source, find_relation(source, relation), first, last, config)
-    before = events_by_day(connection, first, last)
-    has_events = {count.utc_day for count in found} - _dropped(connection, relation, before, config)
-    kept = tuple(day for day in sorted(days) if before.get(day) and day not in has_events)
-    replaced = tuple(sorted(set(days) - set(kept)))
+    found, uncountable = _count(events, relation, days, config, asked)
+    faults = dict(uncountable)
+    before = events_by_day(connection, min(days), max(days))
+    dropped = _dropped(connection, relation, before, config)
+    totals = Counter(dict.fromkeys(days, 0))
+    for count in found:
+        totals[count.utc_day] += count.events
+    if not accepts_shrink:
+        for day in days:
+            if day not in faults and _has_shrunk(before.get(day, 0), totals[day], config) and day not in dropped:
+                faults[day] = (Reason.DAY_SHRANK, before[day] - totals[day])
+    kept = tuple(
+        day for day in sorted(days) if before.get(day) and (day in dropped or not totals[day] or day in faults)
+    )
+    replaced = tuple(sorted(set(days) - set(kept) - faults.keys()))
     counts = [count for count in found if count.utc_day in set(replaced)]
-    return RolledUp(replaced, kept, replace_days(connection, replaced, counts) if replaced else 0)
+    return RolledUp(replaced, kept, replace_days(connection, replaced, counts) if replaced else 0, faults)
+
+
+def _count(
+    events: Engine, relation: str, days: Sequence[date], config: Config, asked: Collection[date]
+) -> tuple[list[DailyCount], DayFaults]:
+    """Return the counts of `days`, and those of them that cannot be counted."""
+    with reading(events) as source:
+        quoted = find_relation(source, relation)
+    found: list[DailyCount] = []
+    faults: dict[date, tuple[Reason, int]] = {}
+    for run in runs(sorted(days)):
+        try:
+            found += _counted(events, quoted, run.first, run.last, config)
+        except OpsError as error:
+            if reason_of(error) is not Reason.EVENTS_RELATION_INVALID:
+                raise
+        else:
+            continue
+        # One bad row ends the whole statement: whose day it is shows when each day is counted alone.
+        for day in each_day(run.first, run.last):
+            try:
+                found += _counted(events, quoted, day, day, config)
+            except OpsError as error:
+                if reason_of(error) is not Reason.EVENTS_RELATION_INVALID or day in asked:
+                    raise
+                faults[day] = (reason_of(error), 0)
+    return found, faults
+
+
+def _counted(events: Engine, quoted: str, first: date, last: date, config: Config) -> list[DailyCount]:
+    with reading(events) as source:
+        return count_events(source, quoted, first, last, config)
 
 
 def _dropped(connection: Connection, relation: str, counted: Iterable[date], config: Config) -> set[date]:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 
+from ops_pipeline.contract.days import due_day
 from ops_pipeline.contract.environment import Name, required_value, value
 from ops_pipeline.contract.errors import OpsError, to_ops_error
 from ops_pipeline.contract.lines import Line, LineName
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.tokens import Label
 from ops_pipeline.events.relation import find_relation
+from ops_pipeline.store.day_faults import read_faults
 from ops_pipeline.store.engine import engine_of, events_name, reading
 from ops_pipeline.store.limits import CONNECT_TIMEOUT_SECONDS
 from ops_pipeline.store.verify import (
     Verified,
     has_dagster_storage,
     has_excess_privilege,
+    takes_no_changes,
     verify_partitions,
     verify_tables,
 )
@@ -72,7 +75,14 @@ def verify_deployment(*, needs_dagster: bool = False, limit_seconds: float | Non
     if name is not Name.OPS_POSTGRES_DSN:
         with reading(ops, limit_seconds=limit) as connection:
             is_excessive = has_excess_privilege(connection, "") or is_excessive
-    warnings = [Reason.EXCESS_PRIVILEGE] if is_excessive else []
+    with reading(ops, limit_seconds=limit) as connection:
+        is_read_only = takes_no_changes(connection)
+        faults = read_faults(connection, due_day(datetime.now(UTC)))
+    warnings = [
+        *([Reason.DB_READ_ONLY] if is_read_only else []),
+        *([Reason.EXCESS_PRIVILEGE] if is_excessive else []),
+        *(fault.reason for fault in faults),
+    ]
     if value(Name.DAGSTER_POSTGRES_DSN) and not dagster_storage_exists(connect_seconds, limit):
         if needs_dagster:
             raise OpsError(Reason.DAGSTER_STORAGE_MISSING)

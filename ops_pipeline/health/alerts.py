@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from ops_pipeline.contract.config import Alerts
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.vocabulary import AlertKind, AlertSubject, Scope, Severity, SignalName, Status
+from ops_pipeline.contract.vocabulary import AlertKind, AlertSubject, Change, Scope, Severity, SignalName, Status
 from ops_pipeline.health.verdict import WORST_FIRST, Signal, Verdict
 
 Subject: TypeAlias = tuple[Scope, SignalName | AlertSubject]
@@ -123,6 +123,28 @@ def due_of_run(
         return None
     news = News(subject=RUN, kind=kind, reason=Reason.RUN_FAILED, since=day if known is None else known.since)
     return _message(day, [news], told, None)
+
+
+def due_late(verdict: Verdict, before: Verdict | None, newest: Verdict, settings: Alerts) -> Message | None:
+    """Return what `verdict` says of a day before the `newest` one that is worth telling although it is over.
+
+    That is: a signal became unhealthy by events that arrived late (`before` is what was said until now), its window
+    ended before the newest day, and it is not open any more, so that no other message will tell of it.
+    """
+    if before is None:
+        return None
+    was_unhealthy = {one.key for one in before.signals if one.status is Status.UNHEALTHY}
+    is_open = {one.key for one in newest.signals if one.episode is not None}
+    news = [
+        News(subject=one.key, kind=AlertKind.LATE, reason=one.reason, since=verdict.as_of)
+        for one in verdict.signals
+        # Once: the days after the first that the same events make unhealthy are the same episode.
+        if one.change is Change.OPENED
+        and one.key not in was_unhealthy | is_open
+        and (newest.as_of - verdict.as_of).days >= one.window_days
+        and settings.muted_until(*one.key, verdict.as_of) is None
+    ]
+    return _message(verdict.as_of, news, {}, verdict)
 
 
 def told_after(told: Mapping[Subject, Told], message: Message | None, verdict: Verdict | None) -> dict[Subject, Told]:

@@ -22,6 +22,7 @@ from ops_pipeline.health.alerts import (
     Subject,
     Told,
     due,
+    due_late,
     due_of_run,
     severity,
     told_after,
@@ -106,6 +107,25 @@ def note_news(
     if (known := told_after(told, message, verdict)) != told:
         write_told(connection, known)
     return message
+
+
+def note_late(
+    connection: Connection,
+    config: Config,
+    before: Mapping[date, Verdict],
+    verdicts: Mapping[date, Verdict],
+    counts: Sequence[DayCounts],
+) -> None:
+    """Write what `verdicts` say of days before the newest one, that was not said `before` and is over by now."""
+    newest = last_judged_day(connection)
+    newest_verdict = None if newest is None else read_verdict(connection, newest)
+    if newest_verdict is None:
+        return
+    lock_alerts(connection)
+    for day, verdict in sorted(verdicts.items()):
+        message = due_late(verdict, before.get(day), newest_verdict, config.alerts)
+        if message is not None:
+            _write(connection, message, config, [one for one in counts if one.day <= day])
 
 
 def note_run(connection: Connection, config: Config, *, yesterday: date, has_failed: bool) -> Message | None:

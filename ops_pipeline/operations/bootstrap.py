@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from ops_pipeline.contract.lines import Line, LineName
+from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.tokens import Label
+from ops_pipeline.contract.waits import retried
 from ops_pipeline.store.limits import LOCK_WAIT_SECONDS
 
 TYPE_CHECKING = False
@@ -30,9 +32,13 @@ def apply(*, lock_wait_seconds: float = LOCK_WAIT_SECONDS, prepare: Callable[[],
     from ops_pipeline.store.engine import ops_engine
     from ops_pipeline.store.migrate import apply_migrations
 
-    done = apply_migrations(ops_engine(), lock_wait_seconds=lock_wait_seconds)
+    done = retried(
+        lambda: apply_migrations(ops_engine(), lock_wait_seconds=lock_wait_seconds),
+        # How long to wait for another bootstrap was said.
+        but_not=(Reason.LOCK_TIMEOUT,),
+    )
     fields: dict[str, object] = {"applied": done.applied, "skipped": done.skipped}
     if prepare is not None:
-        prepare()
+        retried(prepare)
         fields["dagster"] = Label("ready")
     return Line(LineName.DB_BOOTSTRAP, status=_OK, mode=APPLY_MIGRATIONS, **fields)

@@ -13,6 +13,7 @@ from ops_pipeline.contract.environment import (
     invalid_env,
     missing_names,
     required_value,
+    retry_seconds,
     value,
 )
 from ops_pipeline.contract.errors import OpsError
@@ -50,4 +51,8 @@ def environment_faults(environ: Mapping[str, str] = os.environ) -> dict[Name, En
         first_day(environ)
     except OpsError:
         faults[Name.OPS_FIRST_DAY] = EnvPart.DAY
+    try:
+        retry_seconds(environ)
+    except OpsError:
+        faults[Name.OPS_RETRY_SECONDS] = EnvPart.SECONDS
     return faults

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -12,16 +12,25 @@ from ops_pipeline.contract.config import Config
 from ops_pipeline.contract.days import ONE_DAY, check_askable, last_complete_day
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.events.rollup import RolledUp, roll_up, uncounted_days
+from ops_pipeline.contract.waits import retried
+from ops_pipeline.events.rollup import Compared, RolledUp, compare_counted, roll_up, uncounted_days
 from ops_pipeline.health.alerts import with_mutes
 from ops_pipeline.health.counts import DayCounts
 from ops_pipeline.health.metrics import Metrics, compute_metrics
 from ops_pipeline.health.verdict import Verdict
 from ops_pipeline.health.watchdog import evaluate_range, history_start
-from ops_pipeline.operations.alerts import note_news
+from ops_pipeline.operations.alerts import note_late, note_news
 from ops_pipeline.store.daily_counts import lock_days, read_days
+from ops_pipeline.store.day_faults import replace_day_faults
 from ops_pipeline.store.engine import writing
-from ops_pipeline.store.results import publish_segments, read_verdict, write_metrics, write_verdict
+from ops_pipeline.store.progress import judged_days
+from ops_pipeline.store.results import (
+    publish_segments,
+    read_verdict,
+    read_verdicts,
+    write_metrics,
+    write_verdict,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,31 +54,78 @@ class Published:
 
 
 def count_and_publish(
-    ops: Engine, source: EventsSource, days: Sequence[date], *, first_day: date, config: Config
+    ops: Engine,
+    source: EventsSource,
+    days: Sequence[date],
+    *,
+    first_day: date,
+    config: Config,
+    tells: bool = True,
+    accepts_shrink: bool = False,
 ) -> Published:
     """Count the events of `days`, and publish these days.
 
-    The days before that were never counted and that the figures look back on are counted too. Raises OpsError
+    The days before that were never counted and that the figures look back on are counted too. With the last complete
+    day, days whose events have changed since they were counted are counted again, and all from the first of them on
+    are published again. With `tells` people are told of days that are not the newest. Raises OpsError
     `day_before_first` or `day_not_complete`, and as `roll_up` does.
     """
     for day in (min(days), max(days)):
         check_askable(day, first=first_day)
-    with writing(ops) as connection:
-        # Before the events are read: of two at once, the later one writes what it read later.
-        lock_days(connection)
-        wanted = uncounted_days(connection, days, first_day=first_day)
-        rolled_up = roll_up(connection, source.engine, source.relation, wanted, config=config)
-        return _publish(connection, days, config, rolled_up)
+
+    def work() -> Published:
+        with writing(ops) as connection:
+            # Before the events are read: of two at once, the later one writes what it read later.
+            lock_days(connection)
+            wanted = set(uncounted_days(connection, days, first_day=first_day))
+            compared = Compared((), (), {})
+            if max(days) == last_complete_day():
+                compared = compare_counted(
+                    connection, source.engine, source.relation, max(days), first_day=first_day, config=config
+                )
+            changed = set(compared.changed) - wanted
+            rolled_up = roll_up(
+                connection,
+                source.engine,
+                source.relation,
+                sorted(wanted | changed),
+                config=config,
+                asked=days,
+                accepts_shrink=accepts_shrink,
+            )
+            faults = {day: fault for day, fault in compared.faults.items() if day not in wanted}
+            faults |= rolled_up.faults
+            replace_day_faults(connection, wanted.union(compared.days), faults)
+            return _publish(
+                connection,
+                sorted({*days, *_judged_again(connection, changed, max(days))}),
+                config,
+                rolled_up,
+                tells=tells,
+            )
+
+    return retried(work)
 
 
 def publish(ops: Engine, days: Sequence[date], *, config: Config) -> Published:
     """Publish `days` from their stored counts. Raises OpsError `not_counted` for a day that has none."""
-    with writing(ops) as connection:
-        lock_days(connection)
-        return _publish(connection, days, config, RolledUp((), (), 0))
+
+    def work() -> Published:
+        with writing(ops) as connection:
+            lock_days(connection)
+            return _publish(connection, days, config, RolledUp((), (), 0), tells=True)
+
+    return retried(work)
 
 
-def _publish(connection: Connection, days: Sequence[date], config: Config, rolled_up: RolledUp) -> Published:
+def _judged_again(connection: Connection, changed: Collection[date], last: date) -> set[date]:
+    """Return the days from the first of `changed` to `last` that were judged: what is said of them depends on it."""
+    return judged_days(connection, min(changed), last) if changed else set()
+
+
+def _publish(
+    connection: Connection, days: Sequence[date], config: Config, rolled_up: RolledUp, *, tells: bool
+) -> Published:
     first, last = min(days), max(days)
     before = read_verdict(connection, first - ONE_DAY)
     # Where the day before was never judged, episodes are followed from the first day.
@@ -79,6 +135,7 @@ def _publish(connection: Connection, days: Sequence[date], config: Config, rolle
         raise OpsError(Reason.NOT_COUNTED)
     found = evaluate_range(counts, first, last, config.thresholds, before)
     judged = {verdict.as_of: with_mutes(verdict, config.alerts) for verdict in found}
+    before_days = {one.as_of: one for one in read_verdicts(connection, first, last)}
     metrics, verdicts = {}, {}
     for day in sorted(days):
         recent = [one for one in counts if day - max(config.windows.days) * ONE_DAY < one.day <= day]
@@ -86,5 +143,7 @@ def _publish(connection: Connection, days: Sequence[date], config: Config, rolle
         metrics[day] = compute_metrics(recent, day, config.windows.days, segments)
         write_metrics(connection, metrics[day])
         verdicts[day] = write_verdict(connection, judged[day])
+    if tells:
+        note_late(connection, config, before_days, verdicts, counts)
     note_news(connection, config, yesterday=last_complete_day(), counts=counts)
     return Published(metrics=metrics, verdicts=verdicts, counts=counts, rolled_up=rolled_up)

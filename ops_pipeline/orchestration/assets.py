@@ -13,9 +13,11 @@ from sqlalchemy.dialects import postgresql
 
 from ops_pipeline.contract.days import ONE_DAY, each_day, parse_day
 from ops_pipeline.contract.errors import error_boundary
-from ops_pipeline.contract.lines import as_text
+from ops_pipeline.contract.lines import as_text, wait_line
 from ops_pipeline.contract.rates import RATE_OF, RATES
+from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import OTHER, Outcome, Scope, SignalName, Touch
+from ops_pipeline.contract.waits import told
 from ops_pipeline.health.counts import DayCounts, WindowCounts
 from ops_pipeline.health.metrics import DeliveredSegments, day_rates
 from ops_pipeline.operations.publish import Published
@@ -129,10 +131,22 @@ delivery_events = dg.AssetSpec(
 def daily_counts(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult[None]:
     """Count the day's events, and publish the day."""
     day = parse_day(context.partition_key)
-    published = deployment.count_and_publish(day)
+
+    def say_wait(reason: Reason, **fields: object) -> None:
+        line = wait_line(reason, **fields)
+        context.log.info(str(line))
+
+    with told(say_wait):
+        published = deployment.count_and_publish(day)
     for other in published.rolled_up.days:
         if other != day:
             context.log_event(dg.AssetMaterialization(context.asset_key, partition=other.isoformat()))
+    judged_again = [found for other, found in published.verdicts.items() if other != day]
+    if judged_again:
+        # They show what is defined here.
+        from ops_pipeline.orchestration.backfill import show_days
+
+        show_days(context.instance, judged_again)
     today = WindowCounts(published.counts, day, 1)
     table = markdown_table(
         ("outcome", *Touch), ((outcome, *(today.total(touch, outcome) for touch in Touch)) for outcome in Outcome)

@@ -10,11 +10,12 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from ops_pipeline.contract.config import Config, Links
-from ops_pipeline.contract.days import ONE_DAY, each_day
+from ops_pipeline.contract.days import ONE_DAY, Days, each_day
 from ops_pipeline.contract.environment import first_kept_day
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Status
+from ops_pipeline.contract.waits import retried
 from ops_pipeline.health.verdict import Verdict
 from ops_pipeline.operations.publish import EventsSource, count_and_publish
 from ops_pipeline.orchestration.assets import daily_counts
@@ -38,7 +39,7 @@ class Filled:
     events: int
     """Events of the days that were counted."""
     kept: int
-    """Days whose events are gone and whose counts were kept."""
+    """Days whose counts were kept: their events are gone, or far fewer than were counted."""
     unhealthy: int
     """Days that are unhealthy."""
 
@@ -52,6 +53,7 @@ def backfill(
     config: Config,
     *,
     again: bool = False,
+    accepts_shrink: bool = False,
 ) -> Iterator[Filled]:
     """Count and judge the days from `first` to `last`, oldest first, some weeks at a time.
 
@@ -62,7 +64,7 @@ def backfill(
     while start <= last:
         stop = min(start + timedelta(days=CHUNK_DAYS - 1), last)
         wanted = list(each_day(start, stop)) if again else _undone(instance, ops, start, stop)
-        yield _fill(instance, ops, source, start, stop, wanted, config)
+        yield _fill(instance, ops, source, Days(start, stop), wanted, config, accepts_shrink=accepts_shrink)
         start = stop + ONE_DAY
 
 
@@ -77,16 +79,26 @@ def _fill(
     instance: dg.DagsterInstance,
     ops: Engine,
     source: EventsSource,
-    first: date,
-    last: date,
+    span: Days,
     wanted: list[date],
     config: Config,
+    *,
+    accepts_shrink: bool,
 ) -> Filled:
+    first, last = span.first, span.last
     if not wanted:
         return Filled(first, last, days=0, events=0, kept=0, unhealthy=0)
-    published = count_and_publish(ops, source, wanted, first_day=first_kept_day(), config=config)
+    published = count_and_publish(
+        ops,
+        source,
+        wanted,
+        first_day=first_kept_day(),
+        config=config,
+        tells=False,
+        accepts_shrink=accepts_shrink,
+    )
     verdicts = list(published.verdicts.values())
-    show_days(instance, verdicts)
+    retried(lambda: show_days(instance, verdicts))
     return Filled(
         first,
         last,

@@ -6,6 +6,7 @@ import dagster as dg
 
 from ops_pipeline.contract.errors import OpsError, to_ops_error
 from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.waits import retried
 from ops_pipeline.health.metrics import Metrics
 from ops_pipeline.health.verdict import Verdict
 from ops_pipeline.orchestration.instance import configured_instance
@@ -20,9 +21,13 @@ _SILENT = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 def run_day_on_configured_instance(day: date) -> tuple[Metrics, Verdict]:
     """Run the job `ops_daily` for `day` and return what it stored. Raises OpsError with the reason of a failure."""
-    verify_tables(ops_engine())
-    with configured_instance() as instance:
-        return run_ops_daily(instance, day)
+
+    def work() -> tuple[Metrics, Verdict]:
+        verify_tables(ops_engine())
+        with configured_instance() as instance:
+            return run_ops_daily(instance, day)
+
+    return retried(work)
 
 
 def run_ops_daily(instance: dg.DagsterInstance, day: date) -> tuple[Metrics, Verdict]:

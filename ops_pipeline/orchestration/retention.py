@@ -18,6 +18,7 @@ from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.lines import Line, LineName
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.tokens import Label
+from ops_pipeline.contract.waits import retried
 from ops_pipeline.orchestration.backfill import show_days
 from ops_pipeline.store import partitions
 from ops_pipeline.store.daily_counts import lock_days
@@ -109,9 +110,11 @@ def _all(ops: Engine, retention: Retention, mode: RetentionMode) -> Iterator[Exp
     last = last_complete_day()
     is_ours = environment.value(Name.OPS_EVENTS_RELATION) == Name.OPS_EVENTS_RELATION.default
     if retention.events_days is not None and is_ours and not environment.value(Name.OPS_EVENTS_DSN):
-        yield _events(ops, retention.events_days, _start(last, retention.events_days), mode)
+        days = retention.events_days
+        yield retried(lambda: _events(ops, days, _start(last, days), mode))
     if retention.counts_days is not None:
-        yield _counts(ops, retention.counts_days, _start(last, retention.counts_days), mode)
+        days = retention.counts_days
+        yield retried(lambda: _counts(ops, days, _start(last, days), mode))
     if retention.runs_days is not None:
         with configured_instance() as instance:
             yield _runs(instance, ops, retention.runs_days, _start(last, retention.runs_days), mode)

@@ -31,7 +31,8 @@ def alert_text(message: Message, config: Config, counts: Sequence[DayCounts] = (
     """
     worst = message.news[0]
     others = len(message.news) - 1
-    title = sentence(message, worst) + (f", and {others} more" if others else "")
+    of_day = f" (of {message.day}, known late)" if worst.kind is AlertKind.LATE else ""
+    title = sentence(message, worst) + (f", and {others} more" if others else "") + of_day
     parts = ["\n".join(_news(message, counts))]
     if worst.kind is not AlertKind.RECOVERED:
         parts.append(f"Next: {worst.reason.next_step}")
@@ -135,7 +136,10 @@ def _news(message: Message, counts: Sequence[DayCounts]) -> Iterator[str]:
     for news in message.news:
         text = sentence(message, news)
         text = text[0].upper() + text[1:]
-        if news.kind is AlertKind.RECOVERED:
+        if news.kind is AlertKind.LATE:
+            late = f"It was on {news.since}, is known only now that its events have arrived, and is over."
+            yield f"{text}. {late}{_main_reason(message, news, counts)}"
+        elif news.kind is AlertKind.RECOVERED:
             yield f"{text}. It began on {news.since}."
         else:
             said = {AlertKind.WORSENED: " It has become worse.", AlertKind.REMINDER: " It is still so."}

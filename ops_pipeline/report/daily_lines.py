@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 
 from ops_pipeline.contract.lines import Line, LineName, Measure
 from ops_pipeline.contract.rates import RATE_OF
-from ops_pipeline.contract.tokens import Label
+from ops_pipeline.contract.tokens import Label, band
 from ops_pipeline.contract.vocabulary import Scope, Status, Touch
 from ops_pipeline.health.metrics import DeliveredSegments, Metrics, RateFigure, SecondTouchSummary
 from ops_pipeline.health.verdict import Signal, Verdict
 from ops_pipeline.report.snapshot import masked_count, snapshot_line
+from ops_pipeline.store.day_faults import Fault
 
 
 def daily_lines(metrics: Metrics, verdict: Verdict) -> Iterator[Line]:
@@ -25,6 +26,11 @@ def daily_lines(metrics: Metrics, verdict: Verdict) -> Iterator[Line]:
     yield from (signal_line(LineName.OPS_DAILY_SIGNAL, verdict, signal) for signal in verdict.signals)
     yield watchdog_line(verdict)
     yield snapshot_line(metrics, verdict)
+
+
+def fault_line(name: LineName, fault: Fault) -> Line:
+    """Return the line that says what is wrong with days."""
+    return Line(name, reason=fault.reason, days=fault.days, oldest=fault.oldest, events=band(fault.events))
 
 
 def watchdog_line(verdict: Verdict) -> Line:

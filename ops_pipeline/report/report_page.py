@@ -9,7 +9,7 @@ from datetime import date
 
 from markupsafe import Markup
 
-from ops_pipeline.contract.days import ONE_DAY
+from ops_pipeline.contract.days import ONE_DAY, runs
 from ops_pipeline.contract.lines import LineName
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.tokens import Label, SmallCell
@@ -45,14 +45,6 @@ class Since:
     """Days since then, both included."""
     is_at_least: bool
     """Whether it may have begun before the first day that is shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Days:
-    """Days that follow one another."""
-
-    first: date
-    last: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,17 +114,6 @@ def status_since(reported: ReportData) -> Since | None:
     while (before := reported.verdicts.get(day - ONE_DAY)) is not None and before.status is verdict.status:
         day -= ONE_DAY
     return Since(day, (reported.as_of - day).days + 1, is_at_least=day == reported.first)
-
-
-def runs(days: Iterable[date]) -> list[Days]:
-    """Return `days`, which come in order, as runs of days without a gap."""
-    found: list[Days] = []
-    for day in days:
-        if found and found[-1].last == day - ONE_DAY:
-            found[-1] = Days(found[-1].first, day)
-        else:
-            found.append(Days(day, day))
-    return found
 
 
 def _signals_by_reason(verdict: Verdict) -> dict[Reason, list[Signal]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
@@ -9,10 +10,13 @@ from datetime import date
 
 from sqlalchemy import Connection, delete, func, insert, select, text
 
+from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Outcome, Reserved, Touch
+from ops_pipeline.contract.waits import announce
 from ops_pipeline.health.counts import CountKey, DayCounts
 from ops_pipeline.store.schema import daily_counts
 
+_POLL_SECONDS = 0.2
 _LOCK_KEY = 0x6F70735F636E7473
 
 
@@ -29,8 +33,16 @@ class DailyCount:
 
 
 def lock_days(connection: Connection) -> None:
-    """Wait until no other transaction replaces days, and keep others waiting until this one ends."""
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+    """Wait until no other transaction replaces days, and keep others waiting until this one ends.
+
+    However long that takes: every transaction has an end.
+    """
+    is_said = False
+    while not connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _LOCK_KEY}):
+        if not is_said:
+            announce(Reason.WAITING_FOR_LOCK)
+            is_said = True
+        time.sleep(_POLL_SECONDS)
 
 
 def replace_days(connection: Connection, days: Collection[date], counts: Iterable[DailyCount]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -13,6 +13,7 @@ from ops_pipeline.health.counts import DayCounts
 from ops_pipeline.health.metrics import Metrics
 from ops_pipeline.health.verdict import Verdict
 from ops_pipeline.store.daily_counts import read_days
+from ops_pipeline.store.day_faults import Fault, read_faults
 from ops_pipeline.store.results import read_metrics, read_verdicts
 
 
@@ -28,6 +29,8 @@ class ReportData:
     """The counts of each day, over all segments; a day that was never counted is not there."""
     metrics: Metrics | None
     """The figures of `as_of`; None: they were never computed."""
+    faults: Sequence[Fault] = ()
+    """What is wrong with days up to `as_of`, also with those before `first`."""
 
     @property
     def days(self) -> tuple[date, ...]:
@@ -49,4 +52,5 @@ def read_report_data(connection: Connection, as_of: date, days: int, *, first_da
         verdicts={verdict.as_of: verdict for verdict in read_verdicts(connection, first, as_of)},
         counts={day.day: day for day in read_days(connection, first, as_of)},
         metrics=read_metrics(connection, as_of),
+        faults=read_faults(connection, as_of),
     )

@@ -23,6 +23,7 @@ from ops_pipeline.health.verdict import Signal, Verdict
 from ops_pipeline.store.schema import (
     alert_messages,
     daily_counts,
+    day_faults,
     delivered_segments,
     delivered_totals,
     hold_suppression_rates,
@@ -40,6 +41,7 @@ _OF_DAYS = (
     hold_suppression_rates,
     second_touch_summaries,
     verdicts,
+    day_faults,
     alert_messages,
 )
 """Everything that is stored day by day."""
@@ -227,6 +229,12 @@ def last_judged_day(connection: Connection, last: date = date.max) -> date | Non
     """Return the last UTC day, up to `last`, that has a verdict; None: none has."""
     newest = select(func.max(verdicts.c.utc_day)).where(verdicts.c.utc_day <= last)
     found: date | None = connection.scalar(newest)
+    return found
+
+
+def first_judged_day(connection: Connection) -> date | None:
+    """Return the first UTC day that has a verdict; None: none has."""
+    found: date | None = connection.scalar(select(func.min(verdicts.c.utc_day)))
     return found
 
 

@@ -266,6 +266,17 @@ second_touch_summaries = Table(
     comment="The second touch's funnel in the window of window_days days that ends with utc_day.",
 )
 
+day_faults = Table(
+    "day_faults",
+    metadata,
+    Column("utc_day", Date, nullable=False),
+    Column("reason", Text, _label("reason"), nullable=False),
+    *_counts("events"),
+    _computed_at(),
+    PrimaryKeyConstraint("utc_day", "reason"),
+    comment="Days whose stored counts are not what the source has, and why.",
+)
+
 alert_states = Table(
     "alert_states",
     metadata,

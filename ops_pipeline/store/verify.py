@@ -112,6 +112,12 @@ def has_excess_privilege(connection: Connection, relation: str) -> bool:
     return bool(connection.scalar(_OTHER_TABLES, bound))
 
 
+def takes_no_changes(connection: Connection) -> bool:
+    """Return whether the database is a standby, or its transactions are read-only unless they say otherwise."""
+    found = text("SELECT pg_is_in_recovery() OR CAST(current_setting('default_transaction_read_only') AS boolean)")
+    return bool(connection.scalar(found))
+
+
 def has_dagster_storage(connection: Connection) -> bool:
     """Return whether the tables that Dagster stores runs and events in are there."""
     found = text("SELECT bool_and(to_regclass(name) IS NOT NULL) FROM unnest(CAST(:names AS text[])) AS name")

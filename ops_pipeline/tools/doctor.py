@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from ops_pipeline.cli.arguments import whole_number
 from ops_pipeline.cli.command import Command
@@ -19,7 +20,7 @@ from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.errors import OpsError, to_ops_error
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, NagiosState, Output
 from ops_pipeline.contract.reasons import Reason
-from ops_pipeline.contract.tokens import Label, VersionNumber
+from ops_pipeline.contract.tokens import Label, VersionNumber, band
 from ops_pipeline.operations.prod_config import check_production, environment_faults
 
 _EPILOG = """lines (each is one line):
@@ -28,6 +29,7 @@ _EPILOG = """lines (each is one line):
   doctor_database status=ok postgres=<version> revision=<id> tables=<n> partitions_until=<day> access=<word>
   doctor_days status=ok days=<band> events=<band> first_day=<day> last_day=<day> verdict_day=<day> verdict=<status>
       age_hours=<n> last_healthy_day=<day>
+  doctor_fault reason=<token> days=<n> oldest=<day> events=<band>       for each thing that is wrong with past days
   doctor_dagster status=ok daemon=alive | silent | never heartbeat_age_seconds=<n>
       schedule=running | stopped | unknown tick_age_hours=<n> code_server=answering | silent | never | unknown
   doctor_alerts status=ok addresses=<n> not_sent=<n> age_hours=<n>
@@ -58,7 +60,14 @@ _PACKAGES = ("ops-pipeline", "dagster", "dagster-postgres", "dagster-webserver",
 
 _MOST_HOURS = 24 * 366
 
-Part = tuple[Line, tuple[Reason, ...]]
+
+class Part(NamedTuple):
+    """What was found in one part."""
+
+    line: Line
+    warnings: tuple[Reason, ...]
+    below: tuple[Line, ...] = ()
+    """Lines that say more."""
 
 
 class PartName(StrEnum):
@@ -104,20 +113,23 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         if only not in (None, name):
             continue
         try:
-            line, found = run_within(arguments.timeout, functools.partial(part, arguments.timeout))
+            found = run_within(arguments.timeout, functools.partial(part, arguments.timeout))
         except Exception as error:  # noqa: BLE001 - the other parts are still worth reading
             failure = to_ops_error(error)
             failures.append(failure)
-            line, found = Line(_LINES[name], status=Label("fail"), reason=failure.reason, **failure.fields), ()
-        warnings += found
-        if Reason.ALERT_NOT_SENT in found:
-            extra = {"not_sent": line.fields["not_sent"]}
-        output.write(line)
+            found = Part(Line(_LINES[name], status=Label("fail"), reason=failure.reason, **failure.fields), ())
+        warnings += found.warnings
+        if Reason.ALERT_NOT_SENT in found.warnings:
+            extra = {"not_sent": found.line.fields["not_sent"]}
+        for line in (found.line, *found.below):
+            output.write(line)
     if failures:
         reason, fields = failures[0].reason, failures[0].fields
         line = Line(LineName.DOCTOR, status=Label("fail"), reason=reason, **fields)
         return output.finish(line, ExitCode.FAILED)
-    return output.finish(Line(LineName.DOCTOR, status=Label("ok"), warnings=tuple(warnings), **extra))
+    # What is wrong with past days is found with the database and with the days.
+    said = tuple(dict.fromkeys(warnings))
+    return output.finish(Line(LineName.DOCTOR, status=Label("ok"), warnings=said, **extra))
 
 
 def _versions() -> Line:
@@ -161,23 +173,26 @@ def _database(seconds: float) -> Part:
         partitions_until=found.partitions_until,
         access=found.access,
     )
-    return line, found.warnings
+    return Part(line, found.warnings)
 
 
 def _days(max_age: int | None, seconds: float) -> Part:
+    from ops_pipeline.report.daily_lines import fault_line
+    from ops_pipeline.store.day_faults import read_faults
     from ops_pipeline.store.engine import ops_engine, reading
     from ops_pipeline.store.progress import read_progress
 
     with reading(ops_engine(), limit_seconds=seconds) as connection:
         history = read_progress(connection)
+        faults = read_faults(connection, due_day(datetime.now(UTC)))
     age_hours = None if history.verdict_day is None else _age_hours(history.verdict_day)
     if max_age is not None and (age_hours is None or age_hours >= max_age):
         raise OpsError(Reason.DAY_TOO_OLD, last_day=history.verdict_day, age_hours=age_hours)
     line = Line(
         LineName.DOCTOR_DAYS,
         status=Label("ok"),
-        days=_band(history.days),
-        events=_band(history.events),
+        days=band(history.days),
+        events=band(history.events),
         first_day=history.first_day,
         last_day=history.last_day,
         verdict_day=history.verdict_day,
@@ -186,7 +201,8 @@ def _days(max_age: int | None, seconds: float) -> Part:
         last_healthy_day=history.healthy_day,
     )
     is_overdue = history.verdict_day is None or history.verdict_day < due_day(datetime.now(UTC))
-    return line, (Reason.DAY_OVERDUE,) if is_overdue else ()
+    warnings = [*([Reason.DAY_OVERDUE] if is_overdue else []), *(fault.reason for fault in faults)]
+    return Part(line, tuple(warnings), tuple(fault_line(LineName.DOCTOR_FAULT, fault) for fault in faults))
 
 
 def _dagster(_seconds: float) -> Part:
@@ -210,7 +226,7 @@ def _dagster(_seconds: float) -> Part:
         warnings.append(Reason.CODE_SERVER_SILENT)
     if found.schedule is Switch.STOPPED:
         warnings.append(Reason.SCHEDULE_STOPPED)
-    return line, tuple(warnings)
+    return Part(line, tuple(warnings))
 
 
 def _alerts(seconds: float) -> Part:
@@ -229,7 +245,7 @@ def _alerts(seconds: float) -> Part:
         not_sent=unsent.addresses,
         age_hours=None if unsent.since is None else int((now - unsent.since).total_seconds() // 3600),
     )
-    return line, (Reason.ALERT_NOT_SENT,) if unsent.addresses else ()
+    return Part(line, (Reason.ALERT_NOT_SENT,) if unsent.addresses else ())
 
 
 _LINES = {
@@ -252,11 +268,6 @@ def _parts(max_age: int | None) -> dict[PartName, Callable[[float], Part]]:
 def _age_hours(day: date) -> int:
     """Return the whole hours since `day` ended."""
     return int((datetime.now(UTC) - start_of(day + ONE_DAY)).total_seconds() // 3600)
-
-
-def _band(count: int) -> Label:
-    """Return the power of ten that the count is below; ten is the smallest, so that no small count shows."""
-    return Label(f"lt{10 ** max(1, len(str(count)))}")
 
 
 COMMAND = Command(

@@ -16,6 +16,7 @@ from ops_pipeline.contract.errors import OpsError, to_ops_error
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.tokens import Label
+from ops_pipeline.contract.waits import retried
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -94,7 +95,7 @@ def import_one(
     failure: OpsError | None = None
     line = None
     try:
-        done = import_file(engine, path, rules, max_rejected=max_rejected)
+        done = retried(lambda: import_file(engine, path, rules, max_rejected=max_rejected))
     except TooManyRejectedError as error:
         rejected_by, failure = error.rejected_by, to_ops_error(error)
     except Exception as error:  # noqa: BLE001 - the file's number belongs on the line

@@ -24,6 +24,7 @@ _EPILOG = """lines, in this order:
   ops_daily_second_touch    one for each window
   ops_daily_segments        one for each touch, where segments are declared
   ops_daily_signal          one for each thing that is watched
+  ops_daily_fault           one for each thing that is wrong with past days: reason, days, oldest, events (a band)
   ops_daily_watchdog        status=healthy | insufficient_data | unhealthy reason=<token> ...
   ops_metrics_snapshot      the same figures as one JSON object
   ops_daily_heartbeat       status=fail reason=<token>: only where OPS_HEARTBEAT_URL could not be pinged
@@ -44,6 +45,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ops_pipeline.health.metrics import Metrics
     from ops_pipeline.health.verdict import Verdict
+    from ops_pipeline.store.day_faults import Fault
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,15 +106,27 @@ def run_day(day: date) -> tuple[Metrics, Verdict]:
     return run_day_on_configured_instance(day)
 
 
+def day_faults(day: date) -> list[Fault]:
+    """Return what is wrong with days up to `day`."""
+    from ops_pipeline.store.day_faults import read_faults
+    from ops_pipeline.store.engine import ops_engine, reading
+
+    with reading(ops_engine()) as connection:
+        return read_faults(connection, day)
+
+
 def _write_day(day: date, output: Output, *, is_strict: bool) -> int:
     from ops_pipeline.operations.heartbeat import exit_code_of
-    from ops_pipeline.report.daily_lines import daily_lines, measures
+    from ops_pipeline.report.daily_lines import daily_lines, fault_line, measures
 
     metrics, verdict = run_day(day)
+    faults = day_faults(day)
     exit_code: int = exit_code_of(verdict) if is_strict else ExitCode.OK
     decided = exit_code
     for line in daily_lines(metrics, verdict):
         if line.name == LineName.OPS_DAILY_WATCHDOG:
+            for fault in faults:
+                output.write(fault_line(LineName.OPS_DAILY_FAULT, fault))
             decided = output.finish(line, exit_code, measures(metrics, verdict))
         else:
             output.write(line)

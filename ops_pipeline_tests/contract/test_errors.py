@@ -108,7 +108,7 @@ def _assert_is_a_word(error: BaseException, reason: Reason, **fields: object) ->
         ([f"SELECT CAST('{CANARY}' AS date)"], Reason.DB_ERROR),
         ([f"SELEKT '{CANARY}'"], Reason.DB_ERROR),
         ([f"SELECT '{CANARY}', 1 / 0"], Reason.DB_ERROR),
-        (["SET LOCAL transaction_read_only = on", f"CREATE TABLE {CANARY} (a int)"], Reason.DB_ERROR),
+        (["SET LOCAL transaction_read_only = on", f"CREATE TABLE {CANARY} (a int)"], Reason.DB_READ_ONLY),
         ([f"DO $$ BEGIN RAISE EXCEPTION '{CANARY}' USING ERRCODE = '53100'; END $$"], Reason.DB_OUT_OF_RESOURCES),
     ],
 )
@@ -187,7 +187,7 @@ ADDRESS = 'connection to server at "certificate.example" (192.0.2.7), port 5432 
     [
         (ADDRESS + "Connection refused\n\tIs the server running on that host?", Cause.REFUSED),
         (ADDRESS + "No route to host", Cause.REFUSED),
-        (ADDRESS + "FATAL:  sorry, too many clients already", Cause.REFUSED),
+        (ADDRESS + "FATAL:  sorry, too many clients already", Cause.SLOTS),
         (ADDRESS + "FATAL:  the database system is starting up", Cause.REFUSED),
         (ADDRESS + 'FATAL:  password authentication failed for user "SSL timed out"', Cause.AUTH),
         (ADDRESS + "fe_sendauth: no password supplied", Cause.AUTH),

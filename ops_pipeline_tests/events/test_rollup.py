@@ -41,7 +41,7 @@ def _roll_up(database: Database, relation: str = EVENTS, day: date = DAY, config
     with writing(database.engine) as connection:
         lock_days(connection)
         days = uncounted_days(connection, [day], first_day=FIRST)
-        return roll_up(connection, database.engine, relation, days, config=config or Config())
+        return roll_up(connection, database.engine, relation, days, config=config or Config(), asked=[day])
 
 
 def _counts(database: Database, day: date = DAY) -> dict[tuple[str, str, str | None], int]:

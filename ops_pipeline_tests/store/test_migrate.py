@@ -119,22 +119,22 @@ def test_waiting_for_another_bootstrap_is_bounded(database: Database) -> None:
 def test_a_reader_that_holds_a_lock_cannot_hold_up_a_revision_for_ever(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migrate, "_LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr(migrate, "_LOCK_SECONDS", 0.05)
     with database.engine.connect() as reader:
-        reader.execute(text("SELECT count(*) FROM ops.alert_states"))
+        reader.execute(text("SELECT count(*) FROM ops.day_faults"))
         _refused(
             lambda: downgrade(database.engine, REVISIONS[-2]),
             Reason.MIGRATION_FAILED,
             revision=REVISIONS[-1],
             sqlstate="55P03",
         )
-    assert "alert_states" in _tables(database)
+    assert "day_faults" in _tables(database)
 
 
 def test_a_reader_cannot_hold_up_an_upgrade_for_ever_either(
     database: Database, edited: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migrate, "_LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr(migrate, "_LOCK_SECONDS", 0.05)
     _add_revision(edited, "op.execute('ALTER TABLE ops.verdicts ADD COLUMN a text')")
     with database.engine.connect() as reader:
         reader.execute(text("SELECT count(*) FROM ops.verdicts"))
@@ -147,7 +147,7 @@ def test_a_reader_cannot_hold_up_an_upgrade_for_ever_either(
 def test_nor_can_somebody_who_locks_the_ledger(
     database: Database, monkeypatch: pytest.MonkeyPatch, table: str, use: Callable[[Engine], object]
 ) -> None:
-    monkeypatch.setattr(migrate, "_LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr(migrate, "_LOCK_SECONDS", 0.05)
     with database.engine.connect() as other:
         other.execute(text(f"LOCK ops.{table} IN ACCESS EXCLUSIVE MODE"))
         with pytest.raises(DBAPIError) as caught:

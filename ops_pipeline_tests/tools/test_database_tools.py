@@ -70,7 +70,7 @@ def test_the_way_from_an_empty_database_to_a_verified_one(configured: Database, 
     code, line = run(db_verify.main)
     assert code == 0
     assert re.fullmatch(
-        f"db_verify status=ok revision={HEAD} tables=11 partitions_until={DAY} access=read_write"
+        f"db_verify status=ok revision={HEAD} tables=12 partitions_until={DAY} access=read_write"
         " warnings=excess_privilege",
         line,
     )

@@ -28,9 +28,10 @@ from dagster._utils.error import SerializableErrorInfo
 from sqlalchemy import text
 
 from ops_pipeline.contract.days import last_complete_day, start_of
+from ops_pipeline.contract.tokens import band
 from ops_pipeline.orchestration.instance import configured_instance
 from ops_pipeline.tools import ops_daily
-from ops_pipeline.tools.doctor import _band, main
+from ops_pipeline.tools.doctor import main
 from ops_pipeline_tests.conftest import REVISIONS, Database, Lines
 from ops_pipeline_tests.traffic import healthy_traffic
 
@@ -74,6 +75,7 @@ def _tick(
 
 
 def test_without_a_database_it_says_versions_and_names(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPS_RETRY_SECONDS")
     monkeypatch.setenv("OPS_FIRST_DAY", "nonsense")
     assert main([]) == 0
     found = _by_name(lines())
@@ -205,10 +207,10 @@ def test_half_a_configuration_is_named_first(lines: Lines, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("count", "band"), [(0, "lt10"), (9, "lt10"), (10, "lt100"), (99, "lt100"), (100, "lt1000"), (12_345, "lt100000")]
+    ("count", "said"), [(0, "lt10"), (9, "lt10"), (10, "lt100"), (99, "lt100"), (100, "lt1000"), (12_345, "lt100000")]
 )
-def test_a_count_is_said_in_its_band_only(count: int, band: str) -> None:
-    assert _band(count) == band
+def test_a_count_is_said_in_its_band_only(count: int, said: str) -> None:
+    assert band(count) == said
 
 
 def test_it_changes_nothing(database: Database, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,11 +145,13 @@ def test_a_verdict_that_late_data_makes_another_one_says_what_it_was_until_it_is
     assert main(ARGUMENTS) == 0
     assert lines()[-2].endswith(" since=none change=none previous_status=none")
     with prod.engine.begin() as connection:
-        send(connection, 1, "held", "identity_leak")
+        connection.execute(
+            text("INSERT INTO ops.delivery_events VALUES (:at, 'second', 'disabled', 'identity_leak', NULL)"),
+            {"at": datetime(DAY.year, DAY.month, DAY.day, 12, tzinfo=UTC)},
+        )
     for _ in range(2):
         assert main(ARGUMENTS) == 2
         assert lines()[-2].endswith(f" since={DAY} change=opened previous_status=healthy")
-    # The days before are not counted anew by themselves, so that the leak of this day alone is taken back.
     with prod.engine.begin() as connection:
         connection.execute(text("DELETE FROM ops.delivery_events WHERE reason = 'identity_leak'"))
     assert main(ARGUMENTS) == 0

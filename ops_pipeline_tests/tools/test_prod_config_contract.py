@@ -312,6 +312,9 @@ def _required(command: Command) -> list[str]:
     for action in command.parser()._actions:
         if action.required:
             arguments += [*action.option_strings[-1:], str(next(iter(action.choices or ()), "0"))]
+    for group in command.parser()._mutually_exclusive_groups:
+        if group.required:
+            arguments += [*group._group_actions[0].option_strings[-1:], "0"]
     return arguments
 
 
