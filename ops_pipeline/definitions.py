@@ -8,6 +8,7 @@ from ops_pipeline.orchestration.jobs import daily_definitions
 from ops_pipeline.orchestration.ops import db_bootstrap, db_verify, prod_verify, retention, retention_schedule
 from ops_pipeline.orchestration.report import report
 from ops_pipeline.orchestration.sensors import alerts, heartbeat
+from ops_pipeline.orchestration.stuck_runs import stuck_runs
 
 guard_process()
 
@@ -23,7 +24,7 @@ def definitions() -> dg.Definitions:
         assets=[report],
         jobs=[db_bootstrap, db_verify, prod_verify, retention],
         schedules=[retention_schedule],
-        sensors=[alerts, heartbeat],
+        sensors=[alerts, heartbeat, stuck_runs],
         # Whatever is launched in the UI comes in order, the report last.
         executor=dg.in_process_executor,
     )

@@ -332,6 +332,20 @@ def _a_superuser_and_nobody_who_runs_anything(world: World) -> str:
     return world.run("doctor")
 
 
+@provokes(Reason.RUN_STUCK)
+def _a_command_is_killed(world: World) -> str:
+    world.configure()
+    world.run("db_bootstrap", "apply_migrations", "--with-dagster")
+    with world.holding("LOCK ops.daily_counts IN EXCLUSIVE MODE"):
+        process = world.start("ops_daily", "--mode=prod")
+        world.wait_until("wait_event_type = 'Lock'")
+        process.kill()
+        process.communicate()
+    # A minute later.
+    before = "from ops_pipeline.orchestration import beats; beats.SILENT_SECONDS = 0"
+    return world.run("doctor", "--only=dagster", before=before)
+
+
 @provokes(
     Reason.DRIFT,
     Reason.MISSING_PARTITIONS,

@@ -403,6 +403,11 @@ class Reason(StrEnum):
         "Somebody has switched the schedule off.",
         "Switch ops_daily_schedule on in the Dagster UI.",
     )
+    RUN_STUCK = (
+        "run_stuck",
+        "A run that was killed still counts as running; stuck= says how many, and stuck_seconds= for how long.",
+        "Start the daemon and the code server, which mark it as failed; or run doctor --mend, which does so too.",
+    )
     DAGSTER_STORAGE_UNAVAILABLE = (
         "dagster_storage_unavailable",
         "Dagster's own storage could not be opened.",

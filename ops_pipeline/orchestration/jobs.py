@@ -17,9 +17,9 @@ from ops_pipeline.orchestration.assets import (
     second_touch_summaries,
 )
 from ops_pipeline.orchestration.checks import watchdog
+from ops_pipeline.orchestration.ownership import IN_TURN, OPS_DAILY, QUEUE_TAG
 from ops_pipeline.orchestration.resources import Deployment
 
-OPS_DAILY = "ops_daily"
 RESULTS = (delivered_totals, hold_suppression_rates, second_touch_summaries)
 """The assets that a day is done with."""
 
@@ -28,6 +28,7 @@ ops_daily = dg.define_asset_job(
     selection=dg.AssetSelection.all(),
     # A process per step would take five times as long as the steps themselves.
     executor_def=dg.in_process_executor,
+    tags={QUEUE_TAG: IN_TURN},
     description=(
         "Rolls up the UTC day, computes its metrics and asks the watchdog. Running a day again replaces it: the "
         "result is the same unless events arrived late."

@@ -16,10 +16,11 @@ from ops_pipeline.orchestration.dagster_internals import (
 from ops_pipeline.orchestration.instance import configured_instance
 from ops_pipeline.orchestration.jobs import ops_daily_schedule
 from ops_pipeline.orchestration.sensors import alerts, heartbeat
+from ops_pipeline.orchestration.stuck_runs import end_stuck, find_stuck, stuck_runs
 
 # Dagster's daemons write a heartbeat every 30 seconds; its own UI calls one dead after half an hour.
 _ALIVE_SECONDS = 300
-_SENSORS = frozenset({alerts.name, heartbeat.name})
+_SENSORS = frozenset({alerts.name, heartbeat.name, stuck_runs.name})
 
 
 class Daemon(StrEnum):
@@ -57,15 +58,26 @@ class Scheduler:
     tick_age_hours: int | None
     """Whole hours since the schedule last asked for a run."""
     code_server: CodeServer
+    stuck: int = 0
+    """Runs whose process is gone."""
+    stuck_seconds: int | None = None
+    """How long the first of them has given no sign of life."""
+    mended: int = 0
+    """Runs that were stuck before, and were marked as failed."""
 
 
 NOBODY = Scheduler(Daemon.NEVER, None, Switch.UNKNOWN, None, CodeServer.NEVER)
 """What there is to say before Dagster has stored anything."""
 
 
-def read_scheduler() -> Scheduler:
-    """Return what the configured instance says. Raises OpsError as `configured_instance` does."""
+def read_scheduler(*, mends: bool = False) -> Scheduler:
+    """Return what the configured instance says, after runs that are stuck were marked as failed if `mends`.
+
+    Raises OpsError as `configured_instance` does.
+    """
     with configured_instance() as instance:
+        mended = end_stuck(instance) if mends else 0
+        stuck = find_stuck(instance)
         age = _heartbeat_age(instance)
         switch, tick_age = _schedule(instance)
         code_server = _code_server(instance)
@@ -76,6 +88,9 @@ def read_scheduler() -> Scheduler:
         schedule=switch,
         tick_age_hours=None if tick_age is None else int(tick_age // 3600),
         code_server=code_server,
+        stuck=len(stuck),
+        stuck_seconds=stuck[0].seconds if stuck else None,
+        mended=mended,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Self
 
-from dagster import DagsterEvent, DagsterEventType, DagsterRun, EventLogEntry
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun, EventLogEntry
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage, PostgresRunStorage
 from psycopg2 import extensions  # type: ignore[import-untyped]
 
@@ -13,6 +13,7 @@ from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.tokens import is_label
 from ops_pipeline.operations.verification import VerifyMode
+from ops_pipeline.orchestration.beats import Beats
 from ops_pipeline.orchestration.boundary import guard_process
 from ops_pipeline.orchestration.dagster_internals import (
     OWN_TAGS,
@@ -24,6 +25,7 @@ from ops_pipeline.orchestration.dagster_internals import (
     dagster_tags,
     pg_url_from_config,
 )
+from ops_pipeline.orchestration.ownership import AT_ONCE, IN_TURN, QUEUE_TAG
 from ops_pipeline.store.deadline import deadline_of
 from ops_pipeline.store.engine import dagster_url
 from ops_pipeline.store.limits import DAGSTER_STATEMENT_SECONDS
@@ -36,6 +38,10 @@ _LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
 _WORDS = frozenset({*VerifyMode, "apply", "apply_migrations", *_LOG_LEVELS, *map(str.lower, _LOG_LEVELS)})
 _TAG_LENGTH = 200
 _PLANNED = (DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED)
+_BEGINS = (DagsterEventType.RUN_STARTING, DagsterEventType.RUN_START)
+_ENDS = (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED)
+STUCK_TEXT = "The process of this run was gone: it had given no sign of life for a minute."
+"""Why a run was ended from outside: the one message that is stored as it is."""
 _NOT_STORED = frozenset(
     {
         # An asset and a check have an event of their own, which says the same and more.
@@ -93,9 +99,26 @@ class _DeadlineCursor(extensions.cursor):  # type: ignore[misc]
 
 
 class _RunStorage(PostgresRunStorage):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.beats = Beats(self.connect)
+
     def add_run(self, dagster_run: DagsterRun) -> DagsterRun:
         _check_run(dagster_run)
+        if dagster_run.remote_job_origin:
+            # The queue counts what a run's tags say, and Dagster's own jobs for assets have none of ours.
+            dagster_run = dagster_run.with_tags({**dagster_run.tags, QUEUE_TAG: IN_TURN})
         return super().add_run(dagster_run)
+
+    def handle_run_event(self, run_id: str, event: DagsterEvent, update_timestamp: datetime | None = None) -> None:
+        """Let a run beat from its launch to its end; the process in which it starts is the one that executes it."""
+        if event.event_type in _BEGINS:
+            self.beats.note(run_id)
+        super().handle_run_event(run_id, event, update_timestamp)
+        if event.event_type is DagsterEventType.RUN_START:
+            self.beats.keep(run_id)
+        elif event.event_type in _ENDS:
+            self.beats.forget(run_id)
 
     def add_historical_run(self, dagster_run: DagsterRun, run_creation_time: datetime) -> DagsterRun:
         _check_run(dagster_run)
@@ -146,6 +169,11 @@ class _EventLogStorage(PostgresEventLogStorage):
             connection.execute(AssetCheckExecutionsTable.delete().where(same))
 
 
+def beats_of(instance: DagsterInstance) -> Beats | None:
+    """Return the beats of the runs of `instance`; None where its storage is not ours."""
+    return getattr(instance.run_storage, "beats", None)
+
+
 def _comes_from_environment(config: Mapping[str, Any]) -> bool:
     """Return whether everything that can hold a secret is a reference to an environment variable."""
     url, parts = config.get("postgres_url"), config.get("postgres_db") or {}
@@ -179,12 +207,15 @@ def _slim(event: EventLogEntry) -> EventLogEntry:
     inner = event.dagster_event
     if inner is None or not event.job_name:
         return event
-    slim = inner._replace(message=None, logging_tags={}, node_handle=None, step_handle=None)
+    message = inner.message if inner.message == STUCK_TEXT else None
+    slim = inner._replace(message=message, logging_tags={}, node_handle=None, step_handle=None)
     return event._replace(user_message="", dagster_event=slim)
 
 
 def _check_tags(tags: Mapping[str, str]) -> None:
     for key, value in tags.items():
+        if key == QUEUE_TAG and value in (IN_TURN, AT_ONCE):
+            continue
         is_dagsters = key in OWN_TAGS or key.startswith(dagster_tags.POOL_TAG_PREFIX)
         # What is hidden is written by Dagster alone.
         is_short = len(value) <= _TAG_LENGTH or key.startswith(dagster_tags.HIDDEN_TAG_PREFIX)

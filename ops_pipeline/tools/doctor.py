@@ -32,6 +32,7 @@ _EPILOG = """lines (each is one line):
   doctor_fault reason=<token> days=<n> oldest=<day> events=<band>       for each thing that is wrong with past days
   doctor_dagster status=ok daemon=alive | silent | never heartbeat_age_seconds=<n>
       schedule=running | stopped | unknown tick_age_hours=<n> code_server=answering | silent | never | unknown
+      stuck=<n> stuck_seconds=<n> [mended=<n>]
   doctor_alerts status=ok addresses=<n> not_sent=<n> age_hours=<n>
   any of the last four: status=fail reason=<token>
   doctor status=ok warnings=<token,...> not_sent=<n>
@@ -40,7 +41,9 @@ _EPILOG = """lines (each is one line):
   doctor status=not_configured reason=missing_dsn
   A band is the power of ten that a count is below: lt1000 is 100 to 999, lt10 is anything below 10. age_hours are
   the whole hours since the end of verdict_day, the last UTC day that was decided; of doctor_alerts, since the oldest
-  message was written that an address refused. not_sent counts such addresses.
+  message was written that an address refused. not_sent counts such addresses. stuck counts runs that were killed and
+  still count as running, stuck_seconds says for how long the first has given no sign of life; with --mend they are
+  marked as failed, mended says how many, and stuck counts what is left.
 
 Is the scheduler dead? --only=days --max-age=30 says so from anywhere: it asks the ops database alone and fails where
 the last decided day is too old. A day is decided soon after 03:00 UTC, so that a living scheduler never lets it get
@@ -53,6 +56,7 @@ exit codes:
 
 examples:
   ops-pipeline doctor
+  ops-pipeline doctor --mend
   ops-pipeline doctor --only=days --max-age=30 --format=nagios
 """
 
@@ -91,10 +95,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOURS",
         help="fail where the last decided day ended so many hours ago or more",
     )
+    parser.add_argument("--mend", action="store_true", help="mark runs as failed whose process was killed")
     add_timeout(parser)
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
+    if arguments.mend and arguments.only not in (None, PartName.DAGSTER):
+        raise OpsError(Reason.USAGE, option=Label("mend"))
     only = None if arguments.only is None else PartName(arguments.only)
     if only is None:
         output.write(_versions())
@@ -109,7 +116,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
             check_production()
         except OpsError as error:
             failures.append(to_ops_error(error))
-    for name, part in _parts(arguments.max_age).items():
+    for name, part in _parts(arguments.max_age, mends=arguments.mend).items():
         if only not in (None, name):
             continue
         try:
@@ -205,11 +212,11 @@ def _days(max_age: int | None, seconds: float) -> Part:
     return Part(line, tuple(warnings), tuple(fault_line(LineName.DOCTOR_FAULT, fault) for fault in faults))
 
 
-def _dagster(_seconds: float) -> Part:
+def _dagster(mends: bool, _seconds: float) -> Part:
     from ops_pipeline.events.verify import dagster_storage_exists
     from ops_pipeline.orchestration.scheduler import NOBODY, CodeServer, Daemon, Switch, read_scheduler
 
-    found = read_scheduler() if dagster_storage_exists() else NOBODY
+    found = read_scheduler(mends=mends) if dagster_storage_exists() else NOBODY
     line = Line(
         LineName.DOCTOR_DAGSTER,
         status=Label("ok"),
@@ -218,8 +225,11 @@ def _dagster(_seconds: float) -> Part:
         schedule=found.schedule,
         tick_age_hours=found.tick_age_hours,
         code_server=found.code_server,
+        stuck=found.stuck,
+        stuck_seconds=found.stuck_seconds,
+        **({"mended": found.mended} if mends else {}),
     )
-    warnings = []
+    warnings = [Reason.RUN_STUCK] if found.stuck else []
     if found.daemon is not Daemon.ALIVE:
         warnings.append(Reason.DAEMON_SILENT)
     elif found.code_server in (CodeServer.SILENT, CodeServer.NEVER):
@@ -256,11 +266,11 @@ _LINES = {
 }
 
 
-def _parts(max_age: int | None) -> dict[PartName, Callable[[float], Part]]:
+def _parts(max_age: int | None, *, mends: bool) -> dict[PartName, Callable[[float], Part]]:
     return {
         PartName.DATABASE: _database,
         PartName.DAYS: functools.partial(_days, max_age),
-        PartName.DAGSTER: _dagster,
+        PartName.DAGSTER: functools.partial(_dagster, mends),
         PartName.ALERTS: _alerts,
     }
 
@@ -273,7 +283,7 @@ def _age_hours(day: date) -> int:
 COMMAND = Command(
     name="doctor",
     line=LineName.DOCTOR,
-    description="Say what a ticket needs, and nothing that may not be pasted: typed values only. Changes nothing.",
+    description="Say what a ticket needs, and nothing that may not be pasted. Changes nothing without --mend.",
     epilog=_EPILOG,
     add_arguments=_add_arguments,
     run=_run,

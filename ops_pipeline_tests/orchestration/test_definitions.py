@@ -16,6 +16,8 @@ from ops_pipeline.contract.files import package_path
 from ops_pipeline.contract.vocabulary import Scope
 from ops_pipeline.definitions import definitions
 from ops_pipeline.health import evaluate
+from ops_pipeline.orchestration import ownership
+from ops_pipeline.orchestration.beats import STARTING_SECONDS
 
 SOURCE = "delivery_events"
 GROUPS = {"daily_counts": "counts"}
@@ -59,7 +61,7 @@ def test_the_names_are_those_that_are_documented(defs: dg.Definitions) -> None:
         "retention",
     ]
     assert [schedule.name for schedule in defs.schedules or []] == ["ops_daily_schedule", "retention_schedule"]
-    assert [sensor.name for sensor in defs.sensors or []] == ["alerts", "heartbeat"]
+    assert [sensor.name for sensor in defs.sensors or []] == ["alerts", "heartbeat", "stuck_runs"]
 
 
 @pytest.mark.parametrize("name", ASSETS)
@@ -123,6 +125,24 @@ def test_the_workspace_serves_these_definitions_under_their_name() -> None:
         "module_name": "ops_pipeline.definitions",
         "location_name": "ops_pipeline",
         "working_directory": ".",
+    }
+
+
+def test_what_is_called_ours_is_what_is_defined(defs: dg.Definitions) -> None:
+    assert {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()} == ownership.ASSETS
+    assert {job.name for job in defs.jobs or []} == ownership.JOBS
+
+
+def test_one_launched_run_has_its_turn_at_a_time_and_no_run_may_last_for_ever() -> None:
+    settings = yaml.safe_load(package_path("dagster.yaml").read_text())
+    limit = {"key": ownership.QUEUE_TAG, "value": ownership.IN_TURN, "limit": 1}
+    # The other limit counts runs of the command line too.
+    assert settings["concurrency"]["runs"] == {"max_concurrent_runs": -1, "tag_concurrency_limits": [limit]}
+    assert settings["run_monitoring"] == {
+        "enabled": True,
+        "start_timeout_seconds": STARTING_SECONDS,
+        "cancel_timeout_seconds": 120,
+        "max_runtime_seconds": 4 * 3600,
     }
 
 

@@ -84,6 +84,10 @@ class Deployment:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.ports[unit])) == 0
 
+    def process(self, unit: str) -> subprocess.Popen[bytes]:
+        """Return the process of a unit that was started."""
+        return self._running[unit]
+
     def kill(self, unit: str) -> None:
         """Kill what a unit has started, with all that it started itself."""
         process = self._running.pop(unit)

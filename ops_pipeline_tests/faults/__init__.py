@@ -1,0 +1,1 @@
+"""What happens to a deployment from outside: processes that are killed."""
