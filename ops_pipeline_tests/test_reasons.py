@@ -332,6 +332,13 @@ def _a_superuser_and_nobody_who_runs_anything(world: World) -> str:
     return world.run("doctor")
 
 
+@provokes(Reason.DAGSTER_SCHEMA_TAKEN)
+def _the_application_uses_alembic_too(world: World) -> str:
+    world.configure()
+    world.execute("CREATE TABLE public.alembic_version (version_num text)")
+    return world.run("db_bootstrap", "apply_migrations", "--with-dagster")
+
+
 @provokes(Reason.RUN_STUCK)
 def _a_command_is_killed(world: World) -> str:
     world.configure()

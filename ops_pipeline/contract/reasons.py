@@ -473,6 +473,11 @@ class Reason(StrEnum):
         "A run, backfill or reported event brought text of its own, which Dagster would store and show.",
         "Launch it without tags, title or description, and with the documented words in its configuration.",
     )
+    DAGSTER_SCHEMA_TAKEN = (
+        "dagster_schema_taken",
+        "Where DAGSTER_POSTGRES_DSN leads is our schema ops, no schema at all, or another program that uses Alembic.",
+        "Run CREATE SCHEMA dagster, and add options=-csearch_path%3Ddagster to the DSN's parameters, after ? or &.",
+    )
     DAGSTER_STORAGE_MISSING = (
         "dagster_storage_missing",
         "Dagster has no tables yet in the database that DAGSTER_POSTGRES_DSN names.",

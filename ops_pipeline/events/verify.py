@@ -17,6 +17,7 @@ from ops_pipeline.store.engine import engine_of, events_name, reading
 from ops_pipeline.store.limits import CONNECT_TIMEOUT_SECONDS
 from ops_pipeline.store.verify import (
     Verified,
+    check_dagster_schema,
     has_dagster_storage,
     has_excess_privilege,
     takes_no_changes,
@@ -58,9 +59,10 @@ class VerifiedDeployment:
 def verify_deployment(*, needs_dagster: bool = False, limit_seconds: float | None = None) -> VerifiedDeployment:
     """Return what was verified about the databases that the environment names.
 
-    Raises OpsError as `verify_tables`, `find_relation` and `verify_partitions` do; `dagster_storage_unavailable`
-    where DAGSTER_POSTGRES_DSN is set and leads nowhere; and, only if `needs_dagster`, `dagster_storage_missing`
-    where Dagster has no tables there. Otherwise that is a mere warning: its first run makes them.
+    Raises OpsError as `verify_tables`, `find_relation` and `verify_partitions` do; where DAGSTER_POSTGRES_DSN is set,
+    `dagster_storage_unavailable` if it leads nowhere and `dagster_schema_taken` if it leads to no place for Dagster;
+    and, only if `needs_dagster`, `dagster_storage_missing` where Dagster has no tables there. Otherwise that is a
+    mere warning: its first run makes them.
     """
     limit = None if limit_seconds is None else limit_seconds * _SHARE_OF_LIMIT
     connect_seconds = CONNECT_TIMEOUT_SECONDS if limit is None else max(1, min(CONNECT_TIMEOUT_SECONDS, int(limit)))
@@ -97,12 +99,15 @@ def dagster_storage_exists(
 ) -> bool:
     """Return whether Dagster has its tables where DAGSTER_POSTGRES_DSN says; opening its storage would make them.
 
-    Raises OpsError `dagster_storage_unavailable`, `missing_env` or `invalid_env`.
+    Raises OpsError `dagster_storage_unavailable`, `dagster_schema_taken`, `missing_env` or `invalid_env`.
     """
     engine = engine_of(Name.DAGSTER_POSTGRES_DSN, connect_seconds=connect_seconds)
     try:
         with reading(engine, limit_seconds=limit_seconds) as connection:
+            check_dagster_schema(connection)
             return has_dagster_storage(connection)
     except Exception as error:  # noqa: BLE001 - whatever the driver raises
         failure = to_ops_error(error)
+    if failure.reason is Reason.DAGSTER_SCHEMA_TAKEN:
+        raise failure
     raise OpsError(Reason.DAGSTER_STORAGE_UNAVAILABLE, cause=failure.fields.get("cause", failure.reason))

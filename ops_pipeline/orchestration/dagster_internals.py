@@ -14,7 +14,7 @@ from dagster._core.storage import tags as dagster_tags
 from dagster._core.storage.config import PostgresStorageConfig
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._serdes import ConfigurableClassData
-from dagster_postgres.utils import pg_url_from_config
+from dagster_postgres.utils import create_pg_connection, pg_url_from_config
 
 __all__ = [
     "AssetCheckExecutionsTable",
@@ -27,6 +27,7 @@ __all__ = [
     "PartitionBackfill",
     "PostgresStorageConfig",
     "SqlEventLogStorageTable",
+    "create_pg_connection",
     "dagster_tags",
     "pg_url_from_config",
 ]
@@ -42,6 +43,7 @@ WHY: Mapping[str, str] = {
     "PartitionBackfill": "to refuse text of others in a backfill: a run storage gets it as this",
     "PostgresStorageConfig": "the type of the settings that a storage class gets",
     "SqlEventLogStorageTable": "to delete what a run planned, once it is done: an instance deletes whole runs only",
+    "create_pg_connection": "to wait for a server that is starting just as Dagster's own storage does",
     "dagster_tags": "to know the tags that Dagster itself sets on runs: all others are text of somebody else",
     "pg_url_from_config": "to read the DSN from the settings as Dagster's own storage does",
 }

@@ -19,7 +19,8 @@ from ops_pipeline.contract.reasons import Reason
 def configured_instance() -> Iterator[dg.DagsterInstance]:
     """Yield the instance of DAGSTER_HOME, or without one the instance of the shipped `dagster.yaml`.
 
-    Raises OpsError `dagster_storage_unavailable`, `invalid_env` for a DSN that cannot work, or `dsn_in_file`.
+    Raises OpsError `dagster_storage_unavailable`, `dagster_schema_taken`, `dsn_in_file`, or `invalid_env` for a DSN
+    that cannot work.
     """
     with tempfile.TemporaryDirectory(prefix="ops_pipeline_") as scratch:
         instance = _open(Path(os.environ.get("DAGSTER_HOME") or scratch), Path(scratch))
@@ -30,7 +31,7 @@ def configured_instance() -> Iterator[dg.DagsterInstance]:
 def bootstrap_storage() -> None:
     """Make Dagster's own tables, or bring them to the version of the installed Dagster.
 
-    Raises OpsError `dagster_storage_unavailable`, `missing_env` or `invalid_env`.
+    Raises OpsError `dagster_storage_unavailable`, `dagster_schema_taken`, `missing_env` or `invalid_env`.
     """
     required_value(Name.DAGSTER_POSTGRES_DSN)
     with configured_instance() as instance:
@@ -56,6 +57,6 @@ def _open(home: Path, scratch: Path) -> dg.DagsterInstance:
         failure = to_ops_error(error)
     else:
         return instance
-    if failure.reason in (Reason.INVALID_ENV, Reason.DSN_IN_FILE):
+    if failure.reason in (Reason.INVALID_ENV, Reason.DSN_IN_FILE, Reason.DAGSTER_SCHEMA_TAKEN):
         raise failure
     raise OpsError(Reason.DAGSTER_STORAGE_UNAVAILABLE, cause=failure.fields.get("cause", failure.reason))

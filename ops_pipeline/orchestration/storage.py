@@ -22,6 +22,7 @@ from ops_pipeline.orchestration.dagster_internals import (
     PartitionBackfill,
     PostgresStorageConfig,
     SqlEventLogStorageTable,
+    create_pg_connection,
     dagster_tags,
     pg_url_from_config,
 )
@@ -30,6 +31,7 @@ from ops_pipeline.store.deadline import deadline_of
 from ops_pipeline.store.engine import dagster_url
 from ops_pipeline.store.limits import DAGSTER_STATEMENT_SECONDS
 from ops_pipeline.store.pool import pooled_engine
+from ops_pipeline.store.verify import check_dagster_schema, has_dagster_storage
 
 guard_process()
 
@@ -57,20 +59,24 @@ _NOT_STORED = frozenset(
 class OpsDagsterStorage(DagsterPostgresStorage):
     """`DagsterPostgresStorage` on the driver that it needs, whichever one the DSN names.
 
-    It refuses runs, backfills and reported events that bring text of their own (OpsError `outside_text`).
+    It refuses runs, backfills and reported events that bring text of their own (OpsError `outside_text`), and to make
+    its tables where there is no room for them (`dagster_schema_taken`).
     """
 
     def __init__(
         self, postgres_url: str, should_autocreate_tables: bool, inst_data: ConfigurableClassData | None
     ) -> None:
-        super().__init__(postgres_url, should_autocreate_tables, inst_data)
-        # The tables are there by now.
-        self._run_storage = _RunStorage(postgres_url, should_autocreate_tables=False)
-        self._event_log_storage = _EventLogStorage(postgres_url, should_autocreate_tables=False)
         # Dagster's own engines connect anew for everything that they say.
         engine = pooled_engine(
             postgres_url, isolation_level="AUTOCOMMIT", connect_args={"cursor_factory": _DeadlineCursor}
         )
+        with create_pg_connection(engine) as connection:
+            check_dagster_schema(connection)
+            is_complete = has_dagster_storage(connection)
+        super().__init__(postgres_url, should_autocreate_tables and not is_complete, inst_data)
+        # The tables are there by now.
+        self._run_storage = _RunStorage(postgres_url, should_autocreate_tables=False)
+        self._event_log_storage = _EventLogStorage(postgres_url, should_autocreate_tables=False)
         for part in (self._run_storage, self._event_log_storage, self._schedule_storage):
             part._engine = engine  # noqa: SLF001 - there is no other way in
 

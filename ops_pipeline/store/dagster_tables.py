@@ -6,6 +6,9 @@ The names are copied, because importing Dagster for them would take two seconds;
 STORAGE = ("runs", "event_logs", "job_ticks")
 """A run, an event or a tick cannot be stored without these."""
 
+UNMISTAKABLE = "job_ticks"
+"""Nobody else has a table of this name: a schema with it holds Dagster's tables."""
+
 ALL = (
     *STORAGE,
     "alembic_version",

@@ -36,8 +36,21 @@ _OTHER_TABLES = text("""
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema', :schema)
         AND n.nspname !~ '^pg_(toast|temp)' AND NOT c.relispartition
         AND has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, 'SELECT')
-        AND c.oid IS DISTINCT FROM to_regclass(:relation) AND NOT c.relname = ANY(:dagster)
+        AND c.oid IS DISTINCT FROM to_regclass(:relation)
+        AND NOT (c.relname = ANY(:dagster)
+            AND to_regclass(quote_ident(n.nspname) || '.' || :of_dagster) IS NOT NULL)
         AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+""")
+
+
+# Dagster looks for tables in the first schema of the search path alone, its Alembic in all of them.
+_HAS_TABLES = text("""
+    SELECT bool_and(to_regclass(quote_ident(current_schema()) || '.' || name) IS NOT NULL)
+    FROM unnest(CAST(:names AS text[])) AS name
+""")
+_HAS_OTHER_ALEMBIC = text("""
+    SELECT NOT EXISTS (SELECT FROM pg_class r WHERE r.relnamespace = c.relnamespace AND r.relname = 'runs')
+    FROM pg_class c WHERE c.oid = to_regclass('alembic_version')
 """)
 
 
@@ -108,7 +121,13 @@ def has_excess_privilege(connection: Connection, relation: str) -> bool:
     """
     if connection.scalar(_IS_POWERFUL):
         return True
-    bound = {"schema": SCHEMA, "relation": relation or None, "dagster": list(dagster_tables.ALL)}
+    bound = {
+        "schema": SCHEMA,
+        "relation": relation or None,
+        "dagster": list(dagster_tables.ALL),
+        # Others have tables called jobs or runs, too.
+        "of_dagster": dagster_tables.UNMISTAKABLE,
+    }
     return bool(connection.scalar(_OTHER_TABLES, bound))
 
 
@@ -119,6 +138,16 @@ def takes_no_changes(connection: Connection) -> bool:
 
 
 def has_dagster_storage(connection: Connection) -> bool:
-    """Return whether the tables that Dagster stores runs and events in are there."""
-    found = text("SELECT bool_and(to_regclass(name) IS NOT NULL) FROM unnest(CAST(:names AS text[])) AS name")
-    return bool(connection.scalar(found, {"names": list(dagster_tables.STORAGE)}))
+    """Return whether the tables that Dagster stores runs and events in are there, in the schema that it looks at."""
+    return bool(connection.scalar(_HAS_TABLES, {"names": list(dagster_tables.STORAGE)}))
+
+
+def check_dagster_schema(connection: Connection) -> None:
+    """Raise OpsError `dagster_schema_taken` where Dagster must not make its tables.
+
+    That is in our own schema, in none at all, and where Alembic keeps the revision of another program: Dagster's
+    Alembic would take it for its own. Dagster makes its table of runs before its own revision.
+    """
+    schema = connection.scalar(text("SELECT current_schema()"))
+    if schema in (None, SCHEMA) or connection.scalar(_HAS_OTHER_ALEMBIC):
+        raise OpsError(Reason.DAGSTER_SCHEMA_TAKEN)
