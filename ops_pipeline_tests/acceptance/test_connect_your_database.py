@@ -104,6 +104,7 @@ def test_every_statement_on_the_page_is_run_here() -> None:
         "A worked example": 2,
         "Declare it and check it": 1,
         "Rights": 3,
+        "Dagster in the same database": 1,
         "Rights to read": 1,
         "What the server itself writes down": 1,
         "Sources that repeat events": 2,
@@ -263,6 +264,22 @@ def test_the_rights_on_the_page_suffice_from_bootstrap_to_verdict_and_for_nothin
         execute(database.dsn, f"ALTER VIEW {RELATION} SET (security_invoker)")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(f"SELECT touch FROM {RELATION}")  # noqa: S608
+
+
+def test_beside_the_applications_alembic_the_schema_on_the_page_is_all_that_dagster_needs(
+    roles: None, database: Database, monkeypatch: pytest.MonkeyPatch, lines: Callable[..., list[str]]
+) -> None:
+    execute(database.dsn, "CREATE ROLE ops_pipeline LOGIN", "CREATE TABLE public.alembic_version (version_num text)")
+    role = as_role(database.dsn, "ops_pipeline")
+    monkeypatch.setenv("OPS_POSTGRES_DSN", database.dsn)
+    monkeypatch.setenv("DAGSTER_POSTGRES_DSN", role)
+    assert lines("ops-pipeline db_verify") == ["db_verify status=fail reason=dagster_schema_taken"]
+    execute(database.dsn, *blocks("Dagster in the same database", "sql"))
+    (setting,) = blocks("Dagster in the same database", "sh")
+    (options,) = re.findall(r"&(options=[^']*)'", setting)
+    monkeypatch.setenv("DAGSTER_POSTGRES_DSN", f"{role}&{options}")
+    assert " status=ok " in lines("ops-pipeline db_bootstrap apply_migrations --with-dagster")[0]
+    assert lines("ops-pipeline db_verify --with-dagster")[0].startswith("db_verify status=ok ")
 
 
 def test_who_only_looks_can_read_what_is_published_and_no_count_of_a_segment(roles: None, database: Database) -> None:
