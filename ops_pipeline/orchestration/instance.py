@@ -13,6 +13,7 @@ from ops_pipeline.contract.environment import Name, required_value
 from ops_pipeline.contract.errors import OpsError, to_ops_error
 from ops_pipeline.contract.files import package_path
 from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.orchestration.boundary import guard_process
 
 
 @contextmanager
@@ -22,6 +23,7 @@ def configured_instance() -> Iterator[dg.DagsterInstance]:
     Raises OpsError `dagster_storage_unavailable`, `dagster_schema_taken`, `dsn_in_file`, or `invalid_env` for a DSN
     that cannot work.
     """
+    guard_process()
     with tempfile.TemporaryDirectory(prefix="ops_pipeline_") as scratch:
         instance = _open(Path(os.environ.get("DAGSTER_HOME") or scratch), Path(scratch))
         with instance:

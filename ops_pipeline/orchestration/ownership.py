@@ -4,6 +4,7 @@ The rules that we have for text are for these alone; what belongs to another cod
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import dagster as dg
 
@@ -31,14 +32,16 @@ _PACKAGE = "ops_pipeline"
 
 
 def is_own_run(run: dg.DagsterRun) -> bool:
-    """Return whether a run is ours: by the module that it is loaded from, else by its job; in doubt it is."""
+    """Return whether a run is ours: by the module or file that it is loaded from, else by its job; in doubt it is."""
     checked = (key.asset_key for key in run.asset_check_selection or ())
     if run.job_name == OPS_DAILY or has_own_asset((*(run.asset_selection or ()), *checked)):
         return True
-    module = _module(run)
-    if module is not None:
-        return module.split(".")[0] == _PACKAGE
-    # Dagster's own jobs run assets; one that is not loaded from a module and selects none may run any.
+    pointer = run.job_code_origin.repository_origin.code_pointer if run.job_code_origin else None
+    if module := getattr(pointer, "module", None):
+        return str(module).split(".")[0] == _PACKAGE
+    if file := getattr(pointer, "python_file", None):
+        return _PACKAGE in Path(file).parts
+    # Dagster's own jobs run assets; one that is loaded from nowhere and selects none may run any.
     selects_nothing = run.asset_selection is None and run.asset_check_selection is None
     return run.job_name in JOBS or (run.job_name.startswith("__") and selects_nothing)
 
@@ -53,9 +56,3 @@ def is_own_backfill(backfill: PartitionBackfill) -> bool:
 def has_own_asset(keys: Iterable[dg.AssetKey]) -> bool:
     """Return whether one of these assets is ours."""
     return any(key.to_user_string() in ASSETS for key in keys)
-
-
-def _module(run: dg.DagsterRun) -> str | None:
-    origin = run.job_code_origin
-    module = getattr(origin.repository_origin.code_pointer, "module", None) if origin else None
-    return module if isinstance(module, str) else None

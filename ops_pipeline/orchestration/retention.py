@@ -20,6 +20,7 @@ from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.tokens import Label
 from ops_pipeline.contract.waits import retried
 from ops_pipeline.orchestration.backfill import show_days
+from ops_pipeline.orchestration.ownership import is_own_run
 from ops_pipeline.store import partitions
 from ops_pipeline.store.daily_counts import lock_days
 from ops_pipeline.store.engine import ops_engine, reading, writing
@@ -166,26 +167,40 @@ def _counts(ops: Engine, keep_days: int, start: date, mode: RetentionMode) -> Ex
 
 
 def _runs(instance: dg.DagsterInstance, ops: Engine, keep_days: int, start: date, mode: RetentionMode) -> Expired:
-    old = dg.RunsFilter(statuses=_FINISHED, created_before=start_of(start))
-    expired = instance.get_runs_count(old)
-    oldest = instance.get_run_records(old, limit=1, ascending=True)
+    expired = list(_own_runs(instance, start))
     dropped = 0
-    while mode is RetentionMode.APPLY and (
-        records := instance.get_run_records(old, limit=_RUNS_AT_ONCE, ascending=True)
-    ):
-        runs = [record.dagster_run for record in records]
+    while mode is RetentionMode.APPLY and (runs := expired[dropped : dropped + _RUNS_AT_ONCE]):
         # Before the runs go: whatever interrupts this, no day looks as if it had never been done.
-        _keep_shown(instance, ops, {run.tags[_PARTITION] for run in runs if _PARTITION in run.tags}, start)
+        _keep_shown(instance, ops, {run.partition for run in runs if run.partition}, start)
         for run in runs:
             instance.delete_run(run.run_id)
         dropped += len(runs)
     return Expired(
         kind=Expirable.RUNS,
         keep_days=keep_days,
-        expired=expired,
-        oldest=oldest[0].create_timestamp.date() if oldest else None,
+        expired=len(expired),
+        oldest=expired[0].created if expired else None,
         dropped=dropped,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    run_id: str
+    partition: str | None
+    created: date
+
+
+def _own_runs(instance: dg.DagsterInstance, start: date) -> Iterator[_Run]:
+    """Yield our finished runs from before `start`, oldest first: not those of other code locations."""
+    old = dg.RunsFilter(statuses=_FINISHED, created_before=start_of(start))
+    cursor = None
+    while records := instance.get_run_records(old, limit=_RUNS_AT_ONCE, cursor=cursor, ascending=True):
+        for record in records:
+            run = record.dagster_run
+            if is_own_run(run):
+                yield _Run(run.run_id, run.tags.get(_PARTITION), record.create_timestamp.date())
+        cursor = records[-1].dagster_run.run_id
 
 
 def _keep_shown(instance: dg.DagsterInstance, ops: Engine, days: set[str], start: date) -> None:
