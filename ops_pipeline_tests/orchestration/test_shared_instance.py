@@ -12,12 +12,13 @@ import pytest
 from dagster._core.code_pointer import CodePointer, FileCodePointer, ModuleCodePointer
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from ops_pipeline.contract.days import ONE_DAY, last_complete_day
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.orchestration import beats, boundary, retention
 from ops_pipeline.orchestration.instance import configured_instance
-from ops_pipeline.orchestration.ownership import is_own_run
+from ops_pipeline.orchestration.ownership import IN_TURN, QUEUE_TAG, is_own_run
 from ops_pipeline.orchestration.retention import RetentionMode
 from ops_pipeline.orchestration.stuck_runs import find_stuck
 from ops_pipeline.store.engine import ops_engine
@@ -82,6 +83,26 @@ def test_a_run_of_theirs_keeps_tags_configuration_and_messages_and_beats_not(ins
     assert [entry.message for entry in instance.all_logs(run.run_id)] == [WORDS, WORDS, WORDS]
     assert find_stuck(instance) == []
     assert beats.KEY not in stored.tags
+
+
+@pytest.mark.parametrize(
+    ("pointer", "job", "tags"),
+    [
+        (OURS, "__ASSET_JOB", {QUEUE_TAG: IN_TURN}),
+        (OURS, "retention", {QUEUE_TAG: IN_TURN}),
+        (THEIRS, "their_job", {}),
+    ],
+    ids=["our_assets", "our_job", "theirs"],
+)
+def test_every_launched_run_of_ours_waits_for_its_turn_and_none_of_theirs(
+    instance: dg.DagsterInstance, pointer: CodePointer, job: str, tags: dict[str, str]
+) -> None:
+    location = GrpcServerCodeLocationOrigin("localhost", 1, None, "some_location")
+    origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), job)
+    run = instance.add_run(_run(pointer, job, remote_job_origin=origin))
+    stored = instance.get_run_by_id(run.run_id)
+    assert stored is not None
+    assert stored.tags == tags
 
 
 def test_a_backfill_and_an_event_of_theirs_keep_their_text_and_ours_may_have_none(
