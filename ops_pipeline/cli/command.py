@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _SOON_SECONDS = 0.01
+_interrupts: set[int] = set()
+"""The signals that have interrupted the command which runs."""
 _HELP_WIDTH = 120
 
 
@@ -87,33 +89,19 @@ class Command:
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Run the command with `argv` (default: the process's own) and return its exit code; raises nothing."""
+        _interrupts.clear()
         _quieten()
         if self.uses_libraries:
             _silence_log()
+        run = _Run(self, sys.argv[1:] if argv is None else argv)
         try:
-            return self._main(sys.argv[1:] if argv is None else argv)
-        finally:
-            _finish_undisturbed()
-
-    def _main(self, argv: Sequence[str]) -> int:
-        name: LineName = self.line
-        fields: dict[str, object] = {}
-        output = self._output_for_usage_error(argv)
-        try:
-            arguments = self.parser().parse(argv)
-            output = self._output(arguments.format, is_quiet=arguments.quiet)
-            if self.failure_line:
-                name, fields = self.failure_line(arguments)
-            with told(output.say_wait):
-                return self.run(arguments, output)
-        except SystemExit as end:  # --help
-            return ExitCode.OK if end.code in (None, 0) else ExitCode.FAILED
-        except BaseException as error:  # noqa: BLE001 - the outermost boundary
-            failure = to_ops_error(error)
-            # CPython remembers an interrupt that struck inside exec(), and would end the process by it after all.
-            exec("")  # noqa: S102
-            fields |= {"reason": failure.reason, **failure.fields}
-        return output.finish(Line(name, status=Label("fail"), **fields), ExitCode.FAILED)
+            exit_code = run.main()
+        except KeyboardInterrupt:
+            # Once more, while the first one was being dealt with.
+            _ignore_signals()
+            exit_code = run.fail(OpsError(Reason.INTERRUPTED))
+        _finish_undisturbed()
+        return exit_code
 
     def parser(self) -> _Parser:
         """Return the parser of the command's arguments."""
@@ -152,14 +140,57 @@ class Command:
         special = {Format.NAGIOS: self.nagios_failure is not None, Format.PROM: self.exposes_samples}
         return [form for form in Format if special.get(form, True)]
 
-    def _output(self, form: str, *, is_quiet: bool) -> Output:
+    def output(self, form: str, *, is_quiet: bool) -> Output:
+        """Return the output that the arguments ask for."""
         failure = NagiosState.UNKNOWN if self.nagios_failure is None else self.nagios_failure
         return Output(Format(form), is_quiet=is_quiet, failure=failure)
 
-    def _output_for_usage_error(self, argv: Sequence[str]) -> Output:
+    def output_for_usage_error(self, argv: Sequence[str]) -> Output:
         """Return the output that a command line which cannot be parsed asks for."""
         asked = [form for form in self._formats() if f"--{form}" in argv or f"--format={form}" in argv]
-        return self._output(asked[-1] if asked else Format.LINE, is_quiet=False)
+        return self.output(asked[-1] if asked else Format.LINE, is_quiet=False)
+
+
+class _Run:
+    """One run of a command: what it says where it fails, as far as that is known yet."""
+
+    def __init__(self, command: Command, argv: Sequence[str]) -> None:
+        self._command = command
+        self._argv = argv
+        self._output = command.output_for_usage_error(argv)
+        self._name = command.line
+        self._fields: dict[str, object] = {}
+
+    def main(self) -> int:
+        """Run it and return its exit code; whatever it raises is said."""
+        try:
+            return self._main()
+        except SystemExit as end:  # --help
+            return ExitCode.OK if end.code in (None, 0) else ExitCode.FAILED
+        except BaseException as error:  # noqa: BLE001 - the outermost boundary
+            # Libraries turn an interrupt into errors of their own: whatever failed after one failed by it.
+            failure = OpsError(Reason.INTERRUPTED) if _interrupts else to_ops_error(error)
+            if failure.reason is Reason.INTERRUPTED:
+                # The process ends now: another Ctrl-C cannot make it end sooner.
+                _ignore_signals()
+            # CPython remembers an interrupt that struck inside exec(), and would end the process by it after all.
+            exec("")  # noqa: S102
+        finally:
+            _cancel_statements()
+        return self.fail(failure)
+
+    def fail(self, failure: OpsError) -> int:
+        """Say that the command failed, and return its exit code."""
+        fields = {**self._fields, "reason": failure.reason, **failure.fields}
+        return self._output.finish(Line(self._name, status=Label("fail"), **fields), ExitCode.FAILED)
+
+    def _main(self) -> int:
+        arguments = self._command.parser().parse(self._argv)
+        self._output = self._command.output(arguments.format, is_quiet=arguments.quiet)
+        if self._command.failure_line:
+            self._name, self._fields = self._command.failure_line(arguments)
+        with told(self._output.say_wait):
+            return self._command.run(arguments, self._output)
 
 
 def _quieten() -> None:
@@ -169,6 +200,9 @@ def _quieten() -> None:
         sys.unraisablehook = _repeat_lost_interrupt
     try:
         signal.signal(signal.SIGTERM, _interrupt)
+        # A shell lets what it starts in the background ignore it.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _interrupt)
     except ValueError:  # in a thread of another program
         return
 
@@ -190,8 +224,11 @@ def _finish_undisturbed() -> None:
 
 
 def _ignore_signals() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+    except ValueError:  # in a thread of another program
+        return
 
 
 def _repeat_lost_interrupt(failure: sys.UnraisableHookArgs) -> None:
@@ -204,5 +241,13 @@ def _repeat_lost_interrupt(failure: sys.UnraisableHookArgs) -> None:
         again.start()
 
 
-def _interrupt(_signal: int, _frame: object) -> NoReturn:
+def _interrupt(number: int, _frame: object) -> NoReturn:
+    _interrupts.add(number)
     raise KeyboardInterrupt
+
+
+def _cancel_statements() -> None:
+    """Leave no statement behind on a database server, such as that of a thread which nobody waits for any more."""
+    # A tool that has not loaded it has no connection.
+    if cancel := sys.modules.get("ops_pipeline.store.cancel"):
+        cancel.cancel_running()

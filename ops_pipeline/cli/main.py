@@ -53,11 +53,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(completion(tool.removeprefix(COMPLETION)))
         return ExitCode.OK
     if tool not in TOOLS:
-        return Output().finish(
-            Line(LineName.OPS_PIPELINE, status=Label("fail"), reason=Reason.USAGE), ExitCode.FAILED
-        )
-    exit_code: int = importlib.import_module(f"ops_pipeline.tools.{tool}").main(rest)
+        return _fail(Reason.USAGE)
+    try:
+        exit_code: int = importlib.import_module(f"ops_pipeline.tools.{tool}").main(rest)
+    except KeyboardInterrupt:  # before the tool could say so itself
+        return _fail(Reason.INTERRUPTED)
     return exit_code
+
+
+def _fail(reason: Reason) -> int:
+    return Output().finish(Line(LineName.OPS_PIPELINE, status=Label("fail"), reason=reason), ExitCode.FAILED)
 
 
 if __name__ == "__main__":

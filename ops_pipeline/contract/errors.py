@@ -46,7 +46,8 @@ _SQLSTATES = {
 
 
 # What ends a run as cancelled, or a generator: it goes on as what it is, without its text.
-_PASSED_ON = frozenset({"KeyboardInterrupt", "GeneratorExit", "DagsterExecutionInterruptedError"})
+_INTERRUPTS = frozenset({"KeyboardInterrupt", "DagsterExecutionInterruptedError"})
+_PASSED_ON = _INTERRUPTS | {"GeneratorExit"}
 _CO_GENERATOR = 0x20
 
 # What libpq, psycopg and PostgreSQL say, in the order in which it is looked for.
@@ -99,14 +100,12 @@ def reason_of(error: BaseException) -> Reason:
     """Return the declared reason of any exception, by its type and SQLSTATE only."""
     if isinstance(error, OpsError):
         return error.reason
-    if isinstance(error, KeyboardInterrupt):
+    if _is_interrupted(error):
         return Reason.INTERRUPTED
     state = sqlstate_of(error)
     if state is not None:
         return _SQLSTATES.get(state) or _SQLSTATES.get(state[:2]) or Reason.DB_ERROR
     kinds = {cls.__name__ for cls in (*type(error).__mro__, *type(getattr(error, "orig", None)).__mro__)}
-    if "DagsterExecutionInterruptedError" in kinds:
-        return Reason.INTERRUPTED
     if kinds & {"ConnectionTimeout", "OperationalError", "DagsterPostgresException"}:
         # Without a SQLSTATE the server never answered: the drivers raise this while connecting or when cut off.
         return Reason.DB_OUT_OF_RESOURCES if cause_of(error) is Cause.SLOTS else Reason.DB_CONNECT_FAILED
@@ -115,6 +114,16 @@ def reason_of(error: BaseException) -> Reason:
     if "DBAPIError" in kinds:
         return Reason.DB_ERROR
     return Reason.INTERNAL_ERROR
+
+
+def _is_interrupted(error: BaseException) -> bool:
+    """Return whether this is an interrupt, or what came of one: a library that is cut short says something else."""
+    found: BaseException | None = error
+    while found is not None:
+        if type(found).__name__ in _INTERRUPTS or isinstance(found, KeyboardInterrupt):
+            return True
+        found = found.__cause__ or found.__context__
+    return False
 
 
 def to_ops_error(error: BaseException) -> OpsError:

@@ -333,3 +333,9 @@ def test_the_original_is_shown_to_a_developer_who_asks_and_never_where_productio
     assert ended.stdout == "internal_error\n"
     assert (CANARY in ended.stderr) is is_shown
     assert bool(ended.stderr) is is_shown
+
+
+def test_what_a_library_says_because_it_was_interrupted_is_an_interrupt() -> None:
+    closed = psycopg.OperationalError("the connection is closed")
+    closed.__context__ = KeyboardInterrupt()
+    assert reason_of(closed) is Reason.INTERRUPTED
