@@ -374,14 +374,8 @@ def test_interrupted_in_the_middle_nothing_of_the_file_is_kept_and_it_can_be_imp
     with psycopg.connect(database.dsn) as blocker:
         # The claim on the file can be made, and the copy stops right at its start.
         blocker.execute("LOCK TABLE ops.delivery_events IN SHARE MODE")
-        run = subprocess.Popen(
-            [sys.executable, "-m", "ops_pipeline.tools.events", "import", str(path)],
-            env={**os.environ, "OPS_POSTGRES_DSN": database.dsn, "TMPDIR": str(tmp_path)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        _wait_until_blocked(database)
+        run = _start_import(database, path)
+        _wait_until(database, "wait_event_type = 'Lock'")
         run.send_signal(signal.SIGINT)
         output, _ = run.communicate(timeout=60)
     assert (run.returncode, output) == (1, "events_import status=fail reason=interrupted\n")
@@ -390,14 +384,38 @@ def test_interrupted_in_the_middle_nothing_of_the_file_is_kept_and_it_can_be_imp
     assert import_file(database.engine, path, RULES).accepted == 20_000
 
 
-def _wait_until_blocked(database: Database) -> None:
+def test_interrupted_while_duckdb_reads_it_says_so_and_nothing_of_the_file_is_kept(
+    database: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text("\n".join([HEADER, *[GOOD] * 400_000]))
+    run = _start_import(database, path)
+    # The file is claimed, and DuckDB surveys it.
+    _wait_until(database, "state = 'idle in transaction' AND query LIKE '%intake_batches%'")
+    run.send_signal(signal.SIGINT)
+    output, _ = run.communicate(timeout=60)
+    assert (run.returncode, output) == (1, "events_import status=fail reason=interrupted\n")
+    assert not list(tmp_path.glob("ops_pipeline_*"))
+    assert _rows(database) == []
+
+
+def _start_import(database: Database, *paths: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "ops_pipeline.tools.events", "import", *map(str, paths)],
+        env={**os.environ, "OPS_POSTGRES_DSN": database.dsn, "TMPDIR": str(paths[0].parent)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _wait_until(database: Database, condition: str) -> None:
     deadline = datetime.now(UTC) + timedelta(seconds=60)
     with psycopg.connect(database.dsn, autocommit=True) as watcher:
         while datetime.now(UTC) < deadline:
-            found = watcher.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-                " AND datname = current_database() AND application_name = 'ops_pipeline'"
-            ).fetchone()
+            ours = "datname = current_database() AND application_name = 'ops_pipeline'"
+            query = f"SELECT count(*) FROM pg_stat_activity WHERE {ours} AND {condition}"  # noqa: S608
+            found = watcher.execute(query).fetchone()  # type: ignore[arg-type]
             if found and found[0]:
                 return
             # Who asks all the time takes the processor from whom it waits for.
