@@ -498,6 +498,9 @@ def _every_row_is_wrong_in_its_own_way(world: World) -> str:
     Reason.FILE_MISSING,
     Reason.FILE_EMPTY,
     Reason.FILE_UNREADABLE,
+    Reason.FILE_NOT_UTF8,
+    Reason.LINE_TOO_LONG,
+    Reason.NOT_A_FILE,
     Reason.UNKNOWN_FORMAT,
     Reason.MISSING_COLUMNS,
     Reason.ALREADY_IMPORTED,
@@ -506,6 +509,7 @@ def _every_row_is_wrong_in_its_own_way(world: World) -> str:
 def _every_file_is_wrong_in_its_own_way(world: World) -> str:
     world.configure()
     good = world.write("good.csv", f"occurred_at,touch,outcome\n{DAY}T12:00:00Z,first,delivered\n")
+    (world.folder / "folder.csv").mkdir()
     printed = world.run("events", "import", good)
     for path in (
         "no_such.csv",
@@ -513,6 +517,9 @@ def _every_file_is_wrong_in_its_own_way(world: World) -> str:
         world.write("damaged.parquet", "PAR1 s3cr3t"),
         world.write("events.xlsx", "s3cr3t"),
         world.write("narrow.csv", "occurred_at,touch\n"),
+        world.write("zeros.csv", "occurred_at,touch,\0outcome\n"),
+        world.write("wide.csv", "x" * (2 << 20)),
+        "folder.csv",
         good,
     ):
         printed += world.run("events", "import", path)

@@ -502,6 +502,21 @@ class Reason(StrEnum):
         "The file may not be read, or is damaged, truncated, encrypted, or not of the format that it should have.",
         "Check its permissions, then make it again; event files end in .csv, .jsonl, .ndjson or .parquet (or .gz).",
     )
+    NOT_A_FILE = (
+        "not_a_file",
+        "The path leads to a folder, pipe, device or socket, which need not end or cannot be read twice.",
+        "Write what comes from there into a file, and name that file.",
+    )
+    FILE_NOT_UTF8 = (
+        "file_not_utf8",
+        "The file is no text in UTF-8: it has bytes that such text never has, or zeros; line= says where first.",
+        "Export it in UTF-8, or convert it: iconv -f LATIN1 -t UTF-8, with the name of the encoding that it has.",
+    )
+    LINE_TOO_LONG = (
+        "line_too_long",
+        "A line has more than 1 MiB, which no event has; line= says which.",
+        "Check that the export ends its lines, and that the file is of the format that its ending names.",
+    )
     FILE_NOT_WRITTEN = (
         "file_not_written",
         "The file could not be written.",
@@ -584,8 +599,8 @@ class Reason(StrEnum):
     )
     LOG_MISSING = (
         "log_missing",
-        "The log of the run cannot be read, so nothing proves what it said.",
-        "Check --log-file and that the step wrote its output there.",
+        "The log of the run cannot be read, or is no file, so nothing proves what it said.",
+        "Check that --log-file names a file, and that the step wrote its output there.",
     )
     NOT_SCHEDULE = (
         "not_schedule",

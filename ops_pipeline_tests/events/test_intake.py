@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -25,6 +26,7 @@ from ops_pipeline.cli import main as cli
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.events.intake import FORMATS, Imported, Rules, TooManyRejectedError, import_file
+from ops_pipeline.events.text_file import LONGEST_LINE
 from ops_pipeline_tests.conftest import Database
 
 FIRST_DAY = date(2026, 1, 1)
@@ -203,10 +205,81 @@ def test_each_way_in_which_a_json_line_is_bad_has_its_reason(
     assert _rejected(database, write(good, line, name="events.jsonl")) == {reason: 1}
 
 
-def test_bytes_that_are_no_utf_8_make_a_row_malformed(database: Database, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "csv.gz"])
+def test_a_text_file_in_another_encoding_is_called_one_with_the_line(
+    database: Database, tmp_path: Path, ending: str
+) -> None:
+    path = tmp_path / f"events.{ending}"
+    # A segment is read when rows are taken, and not before.
+    rows = f"{HEADER}\n{GOOD}\n{GOOD.replace('email', 'e-größe')}\n"
+    latin = [rows.encode("latin-1"), f"{rows}ä".encode()[:-1]]
+    for content, line in (
+        *zip(latin, (3, 4), strict=True),
+        (rows.encode("utf-16"), 1),
+        (rows.encode("utf-16-le"), 1),
+    ):
+        path.write_bytes(gzip.compress(content) if ending.endswith("gz") else content)
+        with pytest.raises(OpsError) as caught:
+            import_file(database.engine, path, RULES, max_rejected=100)
+        assert (caught.value.reason, caught.value.fields) == (Reason.FILE_NOT_UTF8, {"line": line})
+    assert _rows(database) == []
+
+
+def test_a_line_that_no_event_can_have_is_too_long_and_the_longest_is_not(database: Database, tmp_path: Path) -> None:
     path = tmp_path / "events.csv"
-    path.write_bytes(f"{HEADER}\n{GOOD}\n".encode() + b"2026-11-07T12:00:00Z,first,held,\xff\xfe,email\n")
-    assert _rejected(database, path) == {Reason.MALFORMED_ROW: 1}
+    fits = GOOD + "x" * (LONGEST_LINE - len(GOOD))
+    for more in (1, 40 << 20):
+        path.write_text(f"{HEADER}\n{GOOD}\n{fits}{'x' * more}\n{GOOD}\n")
+        with pytest.raises(OpsError) as caught:
+            import_file(database.engine, path, RULES)
+        assert (caught.value.reason, caught.value.fields) == (Reason.LINE_TOO_LONG, {"line": 3})
+    path.write_text(f"{HEADER}\n{GOOD}\n{fits}\n{GOOD}\n")
+    assert import_file(database.engine, path, RULES).accepted == 3
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz"])
+def test_lines_may_end_as_they_like_in_one_file(database: Database, tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"events.{ending}"
+    quoted = GOOD.replace("email", '"e""\r\nmail"')
+    # So long that a part which is read ends between CR and LF.
+    begin = f"{HEADER}\n{GOOD}\r\n{quoted}\n"
+    padding = "x" * (LONGEST_LINE - len(begin) - len(f"{GOOD}\r"))
+    content = f"{begin}{GOOD}{padding}\r\n{GOOD}\n{GOOD}".encode()
+    path.write_bytes(gzip.compress(content) if ending.endswith("gz") else content)
+    assert import_file(database.engine, path, RULES).accepted == 5
+    segments = sorted(str(row[4]) for row in _rows(database))
+    assert segments == ["email", "email", "email", "invalid_label", "invalid_label"]
+
+
+def test_a_gzip_file_is_taken_only_as_a_whole(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "events.csv.gz"
+    first, second = (gzip.compress(one.encode()) for one in (f"{HEADER}\n{GOOD}\n", f"{GOOD}\n" * 1000))
+    wrong_sum = bytearray(second)
+    wrong_sum[-6] ^= 1
+    for damaged in (bytes(wrong_sum), second[:-3], second[:-9], second + b"garbage", second + second[:20]):
+        path.write_bytes(first + damaged)
+        with pytest.raises(OpsError) as caught:
+            import_file(database.engine, path, RULES)
+        assert caught.value.reason is Reason.FILE_UNREADABLE
+    assert _rows(database) == []
+    path.write_bytes(first + second)
+    assert import_file(database.engine, path, RULES).accepted == 1001
+
+
+def test_what_cannot_be_read_to_its_end_is_unreadable_and_was_not_changed(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "events.parquet"
+    columns = HEADER.split(",")
+    rows = [(*GOOD.split(",")[:4], f"segment_{number:06}") for number in range(2000)]
+    _write_parquet(path, ", ".join(f"{name} VARCHAR" for name in columns), rows, "occurred_at::TIMESTAMPTZ")
+    content = bytearray(path.read_bytes())
+    # In the last column, which is read when rows are taken, and not before.
+    at = content.rindex(b"segment_")
+    content[at - 4000 : at - 3000] = b"\xff" * 1000
+    path.write_bytes(content)
+    with pytest.raises(OpsError) as caught:
+        import_file(database.engine, path, RULES)
+    assert caught.value.reason is Reason.FILE_UNREADABLE
+    assert _rows(database) == []
 
 
 def test_times_without_an_offset_are_taken_as_utc_where_one_says_so(database: Database, write: Write) -> None:
@@ -308,7 +381,7 @@ def test_any_bytes_at_all_are_imported_or_refused_with_a_reason(
         ("events.parquet", b"", Reason.FILE_EMPTY),
         ("events.csv", b"touch,outcome\nfirst,held\n", Reason.MISSING_COLUMNS),
         ("events.csv", b"occurred_at,occurred_at,touch,outcome\n", Reason.FILE_UNREADABLE),
-        ("events.csv", b"\x89PNG\r\n\x1a\n\x00\x00", Reason.FILE_UNREADABLE),
+        ("events.csv", b"\x89PNG\r\n\x1a\n\x00\x00", Reason.FILE_NOT_UTF8),
         ("events.parquet", b"occurred_at,touch,outcome\n", Reason.FILE_UNREADABLE),
         ("events.csv.gz", b"occurred_at,touch,outcome\n", Reason.FILE_UNREADABLE),
         ("events.jsonl.gz", b"{}", Reason.FILE_UNREADABLE),
@@ -345,12 +418,17 @@ def test_a_truncated_parquet_or_gzip_file_is_unreadable(database: Database, tmp_
     assert _rows(database) == []
 
 
-def test_a_missing_file_and_a_folder_have_reasons(database: Database, tmp_path: Path) -> None:
+def test_what_is_no_file_has_a_reason_at_once(database: Database, tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
-    for name, reason in (("none.csv", Reason.FILE_MISSING), ("folder.csv", Reason.FILE_UNREADABLE)):
-        with pytest.raises(OpsError) as caught:
-            import_file(database.engine, tmp_path / name, RULES)
-        assert caught.value.reason is reason
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "device.csv").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket.csv"))
+        for name in ("none.csv", "folder.csv", "pipe.csv", "device.csv", "socket.csv"):
+            with pytest.raises(OpsError) as caught:
+                import_file(database.engine, tmp_path / name, RULES)
+            expected = Reason.FILE_MISSING if name == "none.csv" else Reason.NOT_A_FILE
+            assert (name, caught.value.reason) == (name, expected)
 
 
 def test_a_file_name_is_never_a_pattern_or_a_statement(database: Database, write: Write) -> None:
