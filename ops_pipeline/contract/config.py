@@ -30,6 +30,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.files import read_small
 from ops_pipeline.contract.rates import RATE_OF, RATES
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.tokens import LABEL_PATTERN, ConfigKey
@@ -70,7 +71,7 @@ class Expected(StrEnum):
     """What should have stood in the file."""
 
     FILE = "file"
-    """A file that can be read."""
+    """A file that can be read, of at most 1 MiB: no pipe, device or socket."""
     TOML = "toml"
     """Correct TOML."""
     SECTION = "known_section"
@@ -460,6 +461,7 @@ _MODELS: tuple[type[_Section], ...] = (Config, *SECTIONS.values(), Planned, Acce
 _KEYS = frozenset(key for model in _MODELS for key in model.model_fields)
 """Every word that a key may be: what stands in a file is named only where it is one of them."""
 
+_MOST_BYTES = 1 << 20
 _OF_TYPE = {
     "missing": Expected.REQUIRED,
     "model_type": Expected.TABLE,
@@ -480,7 +482,7 @@ def load_config(path: Path) -> Config:
     """
     line, key, expected = None, None, Expected.FILE
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_small(path, _MOST_BYTES).decode()
         expected = Expected.TOML
         return parse_config(tomllib.loads(text))
     except ValidationError as error:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.files import PUBLIC
 from ops_pipeline.contract.lines import Line, LineName
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.tokens import Label
@@ -48,7 +49,9 @@ def _write(variable: str, text: str) -> None:
 def append(path: Path, content: bytes) -> None:
     """Append to a file. Raises OpsError `file_not_written`."""
     try:
-        with path.open("ab") as file:
+        # Not to wait for the reader of a pipe that has none.
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, PUBLIC)
+        with os.fdopen(descriptor, "ab") as file:
             file.write(content)
     except OSError:
         pass

@@ -52,6 +52,8 @@ def _open(home: Path, scratch: Path) -> dg.DagsterInstance:
     if not settings.exists():
         home = scratch
         shutil.copyfile(package_path("dagster.yaml"), home / "dagster.yaml")
+    elif not settings.is_file():
+        raise OpsError(Reason.DAGSTER_STORAGE_UNAVAILABLE, cause=Reason.NOT_A_FILE)
     try:
         instance = dg.DagsterInstance.from_config(str(home))
         instance.get_runs_count()

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.files import NotAFileError
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.tokens import Label
 
@@ -91,7 +92,7 @@ def files_below(path: Path) -> list[Path]:
     if stat.S_ISREG(mode):
         return [path]
     if not stat.S_ISDIR(mode):
-        raise OSError
+        raise NotAFileError
     below = (Path(folder) / name for folder, _, names in os.walk(path, onerror=_refuse) for name in names)
     return sorted((file for file in below if stat.S_ISREG(file.lstat().st_mode)), key=os.fsencode)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ops_pipeline.contract.environment import DSNS, EnvPart, Name, invalid_env, 
 
 TLS_MODES = ("require", "verify-ca", "verify-full")
 _OTHER_MODES = ("disable", "allow", "prefer")
+_TLS_FILES = frozenset({"sslcert", "sslkey", "sslrootcert", "sslcrl"})
 _LOCAL_HOSTS = frozenset({"", "localhost", "127.0.0.1", "::1"})
 _MAX_PORT = 65535
 _SCHEME = re.compile(r"(?P<scheme>postgres(?:ql)?)(?:\+psycopg2?)?://", re.IGNORECASE)
@@ -81,6 +83,8 @@ def _parsed(dsn: str) -> dict[str, str] | EnvPart:
         return EnvPart.PASSWORD if "@" in parameters.get("dbname", "") else EnvPart.PORT
     if parameters.get("sslmode", "prefer") not in (*TLS_MODES, *_OTHER_MODES):
         return EnvPart.TLS
+    if not all(_ends(parameters[key]) for key in _TLS_FILES & parameters.keys()):
+        return EnvPart.TLS
     return parameters
 
 
@@ -107,6 +111,14 @@ def _has_password(parameters: Mapping[str, str], environ: Mapping[str, str]) -> 
         or any(environ.get(key) for key in ("PGPASSWORD", "PGPASSFILE", "PGSSLCERT"))
         or _is_file(Path("~/.pgpass"))
     )
+
+
+def _ends(path: str) -> bool:
+    """Return whether OpenSSL, which nothing can interrupt, comes to an end of this: a file, or nothing at all."""
+    try:
+        return path == os.devnull or stat.S_ISREG(Path(path).stat().st_mode)
+    except (OSError, ValueError):
+        return True
 
 
 def _is_file(path: Path) -> bool:

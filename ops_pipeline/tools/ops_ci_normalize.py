@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import sys
@@ -12,6 +13,7 @@ from typing import TextIO
 
 from ops_pipeline.cli.arguments import whole_number
 from ops_pipeline.cli.command import Command
+from ops_pipeline.contract.files import open_regular
 from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.tokens import Label
@@ -103,7 +105,10 @@ def _decide(code: int, log_file: Path, event: str) -> tuple[Label, Reason | Labe
         return Label("fail"), Label(f"exit_{code}")
     try:
         # An undecodable byte becomes a character that no watchdog line has.
-        with log_file.open(encoding="utf-8", errors="replace", newline="\n") as log:
+        with (
+            open_regular(log_file) as file,
+            io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="\n") as log,
+        ):
             is_proven = proves_insufficient_data(_lines(log))
     except OSError:
         return Label("fail"), Reason.LOG_MISSING

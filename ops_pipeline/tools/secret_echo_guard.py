@@ -100,12 +100,15 @@ def _private_folder() -> TemporaryDirectory[str]:
 
 
 def _files_below(path: Path, argument: int) -> list[Path]:
+    from ops_pipeline.contract.files import NotAFileError
     from ops_pipeline.secret_guard.scan import files_below
 
     try:
         return files_below(path)
     except FileNotFoundError:
         reason = Reason.FILE_MISSING
+    except NotAFileError:
+        reason = Reason.NOT_A_FILE
     except OSError:
         reason = Reason.FILE_UNREADABLE
     raise OpsError(reason, argument=argument)

@@ -23,7 +23,7 @@ COMMANDS = {
         str(SCRIPT),
         "ops_ci_normalize",
         "--exit-code=0",
-        "--log-file=/dev/null",
+        f"--log-file={__file__}",
         "--event=schedule",
     ],
     "ops-pipeline --help": [str(SCRIPT), "--help"],

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import dagster as dg
@@ -136,6 +138,17 @@ def test_what_a_library_logs_of_such_an_error_has_no_text(caplog: pytest.LogCapt
         logging.getLogger("a library").warning("retrying: %s", error, exc_info=True)
     assert "db_connect_failed cause=refused" in caplog.text
     assert CANARY not in caplog.text
+
+
+def test_settings_that_are_a_pipe_are_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "dagster.yaml")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with pytest.raises(OpsError) as caught, configured_instance():
+        pass
+    assert (caught.value.reason, caught.value.fields) == (
+        Reason.DAGSTER_STORAGE_UNAVAILABLE,
+        {"cause": Reason.NOT_A_FILE},
+    )
 
 
 def test_what_nobody_catches_is_one_line() -> None:

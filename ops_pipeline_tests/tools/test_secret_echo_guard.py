@@ -607,7 +607,7 @@ def test_a_path_that_is_missing_or_cannot_be_read_is_never_fine(
     for name, failure in (
         ("s3cr3t", "file_missing argument=2"),
         ("loop", "file_unreadable argument=2"),
-        ("pipe", "file_unreadable argument=2"),
+        ("pipe", "not_a_file argument=2"),
         ("log/s3cr3t", "file_unreadable argument=2"),
     ):
         assert main([str(tmp_path / "log"), str(tmp_path / name)]) == 1
