@@ -8,12 +8,13 @@ from __future__ import annotations
 import _thread
 import argparse
 import atexit
+import os
 import signal
 import sys
 import warnings
 
 from ops_pipeline.contract.errors import OpsError, silence_libraries, to_ops_error
-from ops_pipeline.contract.lines import ExitCode, Format, Line, LineName, NagiosState, Output
+from ops_pipeline.contract.lines import ExitCode, Format, Line, LineName, NagiosState, Output, write_text
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.tokens import Label
 from ops_pipeline.contract.waits import told
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import NoReturn
 
+_STANDARD_ERROR = 2
 _SOON_SECONDS = 0.01
 _interrupts: set[int] = set()
 """The signals that have interrupted the command which runs."""
@@ -41,6 +43,10 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:  # noqa: ARG002 - the message quotes what was typed
         raise OpsError(Reason.USAGE)
+
+    def print_help(self, _file: object = None) -> None:
+        """Print the help as a tool prints all that it says."""
+        write_text(self.format_help())
 
     def parse(self, argv: Sequence[str] | None) -> argparse.Namespace:
         """Parse `argv`. Raises OpsError `usage`, naming the option where one of ours is at fault."""
@@ -182,7 +188,7 @@ class _Run:
     def fail(self, failure: OpsError) -> int:
         """Say that the command failed, and return its exit code."""
         fields = {**self._fields, "reason": failure.reason, **failure.fields}
-        return self._output.finish(Line(self._name, status=Label("fail"), **fields), ExitCode.FAILED)
+        return print_failure(Line(self._name, status=Label("fail"), **fields), self._output)
 
     def _main(self) -> int:
         arguments = self._command.parser().parse(self._argv)
@@ -193,8 +199,26 @@ class _Run:
             return self._command.run(arguments, self._output)
 
 
+def print_text(text: str) -> int:
+    """Print text of our own and return the exit code."""
+    try:
+        write_text(text)
+    except OpsError:
+        return ExitCode.FAILED
+    return ExitCode.OK
+
+
+def print_failure(line: Line, output: Output | None = None) -> int:
+    """Print the line that says why a tool failed and return the exit code."""
+    try:
+        return (output or Output()).finish(line, ExitCode.FAILED)
+    except OpsError:  # nobody can be told
+        return ExitCode.FAILED
+
+
 def _quieten() -> None:
     """Keep warnings off the terminal, and turn SIGTERM into an orderly end."""
+    _fill_streams()
     warnings.simplefilter("ignore")
     if sys.unraisablehook is sys.__unraisablehook__:
         sys.unraisablehook = _repeat_lost_interrupt
@@ -205,6 +229,15 @@ def _quieten() -> None:
             signal.signal(signal.SIGINT, _interrupt)
     except ValueError:  # in a thread of another program
         return
+
+
+def _fill_streams() -> None:
+    """Let nothing that is opened get the number of a standard stream that is closed: others write to those."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    if sys.stderr is None:
+        sys.stderr = open(_STANDARD_ERROR, "w", closefd=False)  # noqa: SIM115 - a number, for ever
 
 
 def _silence_log() -> None:

@@ -6,7 +6,8 @@ import importlib
 import sys
 
 from ops_pipeline.cli.catalogue import TOOLS
-from ops_pipeline.contract.lines import ExitCode, Line, LineName, Output
+from ops_pipeline.cli.command import print_failure, print_text
+from ops_pipeline.contract.lines import Line, LineName
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.tokens import Label
 
@@ -36,33 +37,35 @@ def _help() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool that the first argument names; return its exit code."""
     tool, *rest = (sys.argv[1:] if argv is None else argv) or ["--help"]
-    if tool in ("--help", "-h"):
-        sys.stdout.write(_help())
-        return ExitCode.OK
-    if tool == "--version":
+    if tool in TOOLS:
+        try:
+            exit_code: int = importlib.import_module(f"ops_pipeline.tools.{tool}").main(rest)
+        except KeyboardInterrupt:  # before the tool could say so itself
+            return _fail(Reason.INTERRUPTED)
+        return exit_code
+    text = _text(tool)
+    return _fail(Reason.USAGE) if text is None else print_text(text)
+
+
+def _text(asked: str) -> str | None:
+    """Return what is printed where no tool is named; None: there is no such option."""
+    if asked in ("--help", "-h"):
+        return _help()
+    if asked == "--version":
         from importlib.metadata import version
 
-        sys.stdout.write(f"ops-pipeline {version('ops-pipeline')}\n")
-        return ExitCode.OK
-    if reason := next((one for one in Reason if tool == f"{REASON}{one}"), None):
-        sys.stdout.write(f"{reason}: {reason.means}\nNext: {reason.next_step}\n")
-        return ExitCode.OK
-    if tool.startswith(COMPLETION) and tool.removeprefix(COMPLETION) in SHELLS:
+        return f"ops-pipeline {version('ops-pipeline')}\n"
+    if reason := next((one for one in Reason if asked == f"{REASON}{one}"), None):
+        return f"{reason}: {reason.means}\nNext: {reason.next_step}\n"
+    if asked.startswith(COMPLETION) and asked.removeprefix(COMPLETION) in SHELLS:
         from ops_pipeline.cli.completion import completion
 
-        sys.stdout.write(completion(tool.removeprefix(COMPLETION)))
-        return ExitCode.OK
-    if tool not in TOOLS:
-        return _fail(Reason.USAGE)
-    try:
-        exit_code: int = importlib.import_module(f"ops_pipeline.tools.{tool}").main(rest)
-    except KeyboardInterrupt:  # before the tool could say so itself
-        return _fail(Reason.INTERRUPTED)
-    return exit_code
+        return completion(asked.removeprefix(COMPLETION))
+    return None
 
 
 def _fail(reason: Reason) -> int:
-    return Output().finish(Line(LineName.OPS_PIPELINE, status=Label("fail"), reason=reason), ExitCode.FAILED)
+    return print_failure(Line(LineName.OPS_PIPELINE, status=Label("fail"), reason=reason))
 
 
 if __name__ == "__main__":

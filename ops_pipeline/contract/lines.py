@@ -10,13 +10,12 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from enum import IntEnum, StrEnum
 
+from ops_pipeline.contract.errors import OpsError
+from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.tokens import Label, SmallCell, SqlState, Token, is_label
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import TextIO
 
 NONE = "none"
 """How an absent value reads: a rate without a denominator is absent, never 0."""
@@ -305,7 +304,7 @@ class Output:
         tries = fields.get("tries")
         self._tries = max(self._tries, tries if isinstance(tries, int) else 1)
         if not self.is_quiet:
-            _write(str(wait_line(reason, **fields)), sys.stderr)
+            _write_aside(str(wait_line(reason, **fields)))
 
     def warn(self, line: Line) -> None:
         """Print a line so that GitHub shows it above the log of the run, whatever the format."""
@@ -336,11 +335,34 @@ class Output:
         return _STATES[str(line.fields["status"])]
 
 
-def _write(text: str, stream: TextIO | None = None) -> None:
-    """Print one line. A reader that has gone away ends the output, not the program."""
-    to = sys.stdout if stream is None else stream
+def _write(text: str) -> None:
+    """Print one line."""
+    write_text(f"{text}\n")
+
+
+def write_text(text: str) -> None:
+    """Print text of our own. A reader that has gone away, or that never was, ends the output, not the program.
+
+    Raises OpsError `file_not_written` where it is lost although somebody wants it, such as on a full disk.
+    """
+    # None: whoever started the process has closed it.
+    if sys.stdout is None:
+        return
     try:
-        to.write(f"{text}\n")
-        to.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), to.fileno())
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        is_unwanted = isinstance(error, BrokenPipeError)
+        # What is left in the buffer goes there, too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    else:
+        return
+    if not is_unwanted:
+        raise OpsError(Reason.FILE_NOT_WRITTEN)
+
+
+def _write_aside(text: str) -> None:
+    """Print a line on standard error, if there is any."""
+    with suppress(OSError, AttributeError):
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ops_pipeline.cli.arguments import whole_number
-from ops_pipeline.cli.command import Command
+from ops_pipeline.cli.command import Command, print_failure, print_text
 from ops_pipeline.contract.days import last_complete_day, parse_day
 from ops_pipeline.contract.environment import first_event_day
 from ops_pipeline.contract.errors import OpsError, to_ops_error
@@ -196,11 +196,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that the first argument names; return its exit code."""
     name, *rest = (sys.argv[1:] if argv is None else argv) or ["--help"]
     if name in ("--help", "-h"):
-        sys.stdout.write(_USAGE)
-        return ExitCode.OK
+        return print_text(_USAGE)
     if name not in COMMANDS:
-        line = Line(LineName.EVENTS_IMPORT, status=Label("fail"), reason=Reason.USAGE)
-        return Output().finish(line, ExitCode.FAILED)
+        return print_failure(Line(LineName.EVENTS_IMPORT, status=Label("fail"), reason=Reason.USAGE))
     return COMMANDS[name].main(rest)
 
 
