@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,10 @@ from sqlalchemy import make_url
 from sqlalchemy import text as sql
 
 from ops_pipeline.contract.days import ONE_DAY, last_complete_day
+from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.lines import ParsedLine
+from ops_pipeline.github import repository
+from ops_pipeline_tests.answering import dripping
 from ops_pipeline_tests.conftest import Database
 from ops_pipeline_tests.github import (
     ROOT,
@@ -795,3 +799,16 @@ def test_outputs_whose_delimiter_never_comes_are_refused(tmp_path: Path) -> None
     (tmp_path / "outputs").write_text("a=1\nb<<END\ntext\nEND\nc<<END\nlost\n")
     with pytest.raises(ValueError, match="delimiter"):
         commands(tmp_path / "outputs")
+
+
+def test_a_github_that_answers_a_byte_at_a_time_is_not_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repository, "_SECONDS", 0.3)
+    monkeypatch.setenv("GITHUB_REPOSITORY", "example/service")
+    monkeypatch.setenv("GITHUB_TOKEN", "ghs_x")
+    with dripping() as port:
+        monkeypatch.setenv("GITHUB_API_URL", f"http://127.0.0.1:{port}")
+        begin = time.monotonic()
+        with pytest.raises(OpsError) as caught:
+            repository.Repository().find("title")
+        assert time.monotonic() - begin < 10
+    assert str(caught.value) == "github_unreachable"

@@ -6,14 +6,18 @@ import itertools
 import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
 
+from ops_pipeline.contract.deadline import within
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
 
 _SECONDS = 30
+"""For everything that is asked, however slowly an answer comes."""
+_MOST_BYTES = 1 << 25
 _PAGE = 100
 _REFUSED = (401, 403, 404, 410)
 _MEMBERS = ("OWNER", "MEMBER", "COLLABORATOR")
@@ -37,6 +41,7 @@ class Repository:
         if missing or not re.fullmatch(r"[\w.-]+/[\w.-]+", repository) or not re.match("https?://", address):
             raise OpsError(Reason.MISSING_ENV, missing=tuple(missing) or (RequiredName.GITHUB_REPOSITORY,))
         self._issues = f"{address}/repos/{repository}/issues"
+        self._end = time.monotonic() + _SECONDS
 
     def find(self, title: str) -> tuple[int, str] | None:
         """Return number and text of our open issue with this title, the oldest if there are several."""
@@ -93,9 +98,14 @@ class Repository:
         # Not to be sent wherever the answer may lead.
         request.add_unredirected_header("Authorization", f"Bearer {self._token}")
         reason = Reason.GITHUB_UNREACHABLE
-        try:
+
+        def ask() -> Any:
             with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 - checked
-                return json.load(answer)
+                # What is cut off is no JSON.
+                return json.loads(answer.read(_MOST_BYTES))
+
+        try:
+            return within(max(0.0, self._end - time.monotonic()), ask)
         except urllib.error.HTTPError as error:
             if error.code in _REFUSED:
                 reason = Reason.GITHUB_REFUSED

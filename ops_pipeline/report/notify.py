@@ -6,6 +6,7 @@ What is sent is made of declared words. Addresses hold secrets: nothing that a l
 from __future__ import annotations
 
 import functools
+import http.client
 import re
 import sys
 import threading
@@ -14,12 +15,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ops_pipeline.contract.deadline import within
 from ops_pipeline.contract.environment import EnvPart, Name, invalid_env, value
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Severity
 
-_SECONDS = 10
+_SEND_SECONDS = 30
+_PING_SECONDS = 10
+"""In all, however slowly an answer comes."""
 _INCIDENT_SCHEMES = frozenset({"pagerduty", "opsgenie", "jira"})
 """Receivers that keep an incident open until it is resolved, and wake nobody when it is."""
 _LOCAL_SCHEMES = frozenset({"dbus", "glib", "gnome", "kde", "macosx", "qt", "syslog", "windows"})
@@ -48,8 +52,16 @@ def check_addresses(name: Name) -> None:
 def send(address: str, title: str, body: str, *, severity: Severity, key: str) -> None:
     """Send a message. Receivers that keep incidents find the one that `key` opened by it, and resolve it on success.
 
-    Raises OpsError `alert_not_sent` where it was refused, or where nothing has left this machine.
+    Raises OpsError `alert_not_sent` where it was refused, where nothing has left this machine, or where it took long.
     """
+    try:
+        return within(_SEND_SECONDS, lambda: _send(address, title, body, severity, key))
+    except TimeoutError:
+        pass
+    raise OpsError(Reason.ALERT_NOT_SENT)
+
+
+def _send(address: str, title: str, body: str, severity: Severity, key: str) -> None:
     import apprise
 
     receiver = _receiver(address)
@@ -128,9 +140,14 @@ def ping(exit_code: int) -> bool:
         return False
     if urlsplit(address).scheme not in ("http", "https"):
         raise invalid_env({Name.OPS_HEARTBEAT_URL: EnvPart.SCHEME})
+
+    def ask() -> None:
+        urllib.request.urlopen(f"{address.rstrip('/')}/{exit_code}", timeout=_PING_SECONDS).close()  # noqa: S310 - checked
+
     try:
-        with urllib.request.urlopen(f"{address.rstrip('/')}/{exit_code}", timeout=_SECONDS):  # noqa: S310 - checked
-            return True
-    except (OSError, ValueError):
+        within(_PING_SECONDS, ask)
+    except (OSError, ValueError, http.client.HTTPException):
         pass
+    else:
+        return True
     raise OpsError(Reason.HEARTBEAT_NOT_SENT)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import smtplib
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -18,7 +19,9 @@ from apprise.plugins import opsgenie, pagerduty, slack
 from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.vocabulary import Severity
+from ops_pipeline.report import notify
 from ops_pipeline.report.notify import addresses, resolves, send
+from ops_pipeline_tests.answering import dripping
 
 TITLE, BODY = "mailer: 1 identity leak in 7 days", "1 identity leak in 7 days. Since 2026-11-07."
 
@@ -149,3 +152,17 @@ def test_only_receivers_that_keep_incidents_are_told_of_the_end_where_somebody_i
         False,
         False,
     ]
+
+
+def test_who_answers_a_byte_at_a_time_has_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify, "_SEND_SECONDS", 0.3)
+    monkeypatch.setattr(notify, "_PING_SECONDS", 0.3)
+    with dripping() as port:
+        monkeypatch.setenv(Name.OPS_HEARTBEAT_URL, f"http://127.0.0.1:{port}/ping")
+        begin = time.monotonic()
+        with pytest.raises(OpsError) as sent:
+            _tell(f"json://127.0.0.1:{port}/", Severity.FAILURE)
+        with pytest.raises(OpsError) as pinged:
+            notify.ping(0)
+        assert time.monotonic() - begin < 10
+    assert (str(sent.value), str(pinged.value)) == ("alert_not_sent", "heartbeat_not_sent")

@@ -1,0 +1,36 @@
+"""A total time for work: whoever sends a byte at a time keeps within every time-out of a socket."""
+
+from __future__ import annotations
+
+import threading
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """Return what `work` returns. Raises TimeoutError after `seconds`, and as `work` does.
+
+    The work goes on in the background for as long as the process lives: waiting inside a library cannot be cut short.
+    """
+    done: list[T] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:  # noqa: BLE001 - it belongs to the thread that waits
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failures:
+        raise failures[0]
+    if not done:
+        raise TimeoutError
+    return done[0]
