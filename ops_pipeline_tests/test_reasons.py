@@ -383,6 +383,28 @@ def _one_thing_after_the_other_is_broken(world: World) -> str:
     return printed
 
 
+@provokes(Reason.EVENTS_RELATION_UNFILLED, Reason.EVENTS_RELATION_FAILED, Reason.EVENTS_SERVER_FAILED)
+def _the_events_relation_fails_inside(world: World) -> str:
+    columns = "occurred_at timestamptz, touch text, outcome text, reason text, segment text"
+    held = f"CAST('{DAY}' AS timestamptz) AS occurred_at, 'first' AS touch, 'held' AS outcome"
+    for statement in (
+        "CREATE MATERIALIZED VIEW public.unfilled AS SELECT * FROM ops.delivery_events WITH NO DATA",
+        "CREATE FUNCTION public.refuse() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 's3cr3t'; END $$",
+        f"CREATE VIEW public.raising AS SELECT {held}, public.refuse() AS reason, 'y' AS segment",
+        "CREATE EXTENSION postgres_fdw",
+        "CREATE SERVER dead FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '1')",
+        "CREATE USER MAPPING FOR CURRENT_USER SERVER dead OPTIONS (user 'a', password 's3cr3t')",
+        f"CREATE FOREIGN TABLE public.elsewhere ({columns}) SERVER dead",
+    ):
+        world.execute(statement)
+    world.configure(OPS_EVENTS_RELATION="public.unfilled")
+    printed = world.run("db_verify")
+    for relation in ("raising", "elsewhere"):
+        world.configure(OPS_EVENTS_RELATION=f"public.{relation}")
+        printed += world.run("ops_daily", "--mode=prod")
+    return printed
+
+
 @provokes(Reason.UNKNOWN_REASON)
 def _a_newer_version_wrote_the_verdict(world: World) -> str:
     world.configure()

@@ -493,6 +493,21 @@ class Reason(StrEnum):
         "A column of the event contract is missing or of another type, or holds no word of it; columns= says which.",
         "Compare the view with docs/how-to/connect-your-database.md.",
     )
+    EVENTS_RELATION_UNFILLED = (
+        "events_relation_unfilled",
+        "The events relation is, or reads from, a materialized view that was never filled.",
+        "Run REFRESH MATERIALIZED VIEW for it, and let whoever schedules it do so before each ops_daily.",
+    )
+    EVENTS_RELATION_FAILED = (
+        "events_relation_failed",
+        "A function or a query inside the events relation failed; sqlstate= says how.",
+        "Select the day's rows from the relation in psql, which shows the message, and mend what it names.",
+    )
+    EVENTS_SERVER_FAILED = (
+        "events_server_failed",
+        "The events relation reads from a foreign server, which did not answer or refused; sqlstate= says how.",
+        "Look at that server, at CREATE SERVER and at the user mapping; the database that was asked first is well.",
+    )
 
     # Event files.
     FILE_MISSING = ("file_missing", "There is no such file.", "Check the path.")

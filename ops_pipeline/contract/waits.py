@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     T = TypeVar("T")
     Listener = Callable[..., None]
 
-_PASSING = frozenset({Reason.DB_CONNECTION_LOST, Reason.DB_CONFLICT, Reason.DB_OUT_OF_RESOURCES, Reason.LOCK_TIMEOUT})
+_PASSING = frozenset(
+    {
+        Reason.DB_CONNECTION_LOST,
+        Reason.DB_CONFLICT,
+        Reason.DB_OUT_OF_RESOURCES,
+        Reason.EVENTS_SERVER_FAILED,
+        Reason.LOCK_TIMEOUT,
+    }
+)
 _PASSING_CAUSES = frozenset({Cause.REFUSED, Cause.TIMEOUT, Cause.OTHER, *_PASSING})
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 30.0

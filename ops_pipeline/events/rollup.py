@@ -20,6 +20,8 @@ from ops_pipeline.store.day_faults import DayFaults
 from ops_pipeline.store.engine import reading
 from ops_pipeline.store.partitions import partitioned_days
 
+_BY_A_ROW = (Reason.EVENTS_RELATION_INVALID, Reason.EVENTS_RELATION_FAILED)
+"""What one row of a relation can be the cause of."""
 _OLDER_PARTS = 10
 """In so many nights all older days are compared: each night costs as much as the others."""
 
@@ -153,7 +155,7 @@ def _count(
         try:
             found += _counted(events, quoted, run.first, run.last, config)
         except OpsError as error:
-            if reason_of(error) is not Reason.EVENTS_RELATION_INVALID:
+            if reason_of(error) not in _BY_A_ROW:
                 raise
         else:
             continue
@@ -162,7 +164,7 @@ def _count(
             try:
                 found += _counted(events, quoted, day, day, config)
             except OpsError as error:
-                if reason_of(error) is not Reason.EVENTS_RELATION_INVALID or day in asked:
+                if reason_of(error) not in _BY_A_ROW or day in asked:
                     raise
                 faults[day] = (reason_of(error), 0)
     return found, faults

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from datetime import date, timedelta
 
@@ -227,6 +228,56 @@ def test_a_view_that_breaks_the_contract_has_a_reason_and_changes_nothing(databa
     assert caught.value.reason is Reason.EVENTS_RELATION_INVALID
     with database.engine.connect() as connection:
         assert read_days(connection, FIRST, DAY) == []
+
+
+def test_what_fails_inside_the_relation_is_not_called_a_fault_of_the_database(database: Database) -> None:
+    columns = "occurred_at timestamptz, touch text, outcome text, reason text, segment text"
+    held = f"{NOON} AS occurred_at, 'first' AS touch, 'held' AS outcome"
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    faults = {
+        "raising": (Reason.EVENTS_RELATION_FAILED, "P0001"),
+        "deep": (Reason.EVENTS_RELATION_FAILED, "54001"),
+        "over_unfilled": (Reason.EVENTS_RELATION_UNFILLED, "55000"),
+        "unfilled": (Reason.EVENTS_RELATION_UNFILLED, None),
+        "elsewhere": (Reason.EVENTS_SERVER_FAILED, "08001"),
+    }
+    with database.engine.begin() as connection:
+        for statement in (
+            "CREATE FUNCTION public.refuse() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$",
+            "CREATE FUNCTION public.dive() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN public.dive(); END $$",
+            f"CREATE VIEW public.raising AS SELECT {held}, public.refuse() AS reason, 'y' AS segment",
+            f"CREATE VIEW public.deep AS SELECT {held}, public.dive() AS reason, 'y' AS segment",
+            "CREATE MATERIALIZED VIEW public.unfilled AS SELECT * FROM ops.delivery_events WITH NO DATA",
+            "CREATE VIEW public.over_unfilled AS SELECT * FROM public.unfilled",
+            "CREATE EXTENSION postgres_fdw",
+            f"CREATE SERVER dead FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '{port}')",
+            "CREATE USER MAPPING FOR CURRENT_USER SERVER dead OPTIONS (user 'a', password 'b')",
+            f"CREATE FOREIGN TABLE public.elsewhere ({columns}) SERVER dead",
+        ):
+            connection.exec_driver_sql(statement)
+    for name, (reason, state) in faults.items():
+        with pytest.raises(OpsError) as caught:
+            _roll_up(database, f"public.{name}")
+        found = caught.value.fields.get("sqlstate")
+        assert (name, caught.value.reason, found and str(found)) == (name, reason, state)
+
+
+def test_a_domain_is_what_it_is_made_of(database: Database) -> None:
+    words = "touch public.touch, outcome public.word, reason public.word, segment public.word"
+    with database.engine.begin() as connection:
+        for statement in (
+            "CREATE DOMAIN public.instant AS timestamptz",
+            "CREATE DOMAIN public.past AS public.instant CHECK (VALUE < '2999-01-01')",
+            "CREATE DOMAIN public.word AS text",
+            "CREATE TYPE public.touches AS ENUM ('first', 'second')",
+            "CREATE DOMAIN public.touch AS public.touches",
+            f"CREATE TABLE public.domains (occurred_at public.past, {words})",
+        ):
+            connection.exec_driver_sql(statement)
+        _insert(connection, "public.domains", ("2026-11-07 12:00+00", "first", "delivered", None, "email"))
+    _roll_up(database, "public.domains")
+    assert _counts(database) == {("first", "delivered", None): 1}
 
 
 def test_any_name_that_postgresql_allows_can_be_named(database: Database) -> None:
