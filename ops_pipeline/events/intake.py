@@ -30,7 +30,7 @@ from ops_pipeline.contract.files import NotAFileError, open_regular
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.tokens import LABEL_PATTERN
 from ops_pipeline.contract.vocabulary import ACKNOWLEDGED_REASONS, Outcome, Reserved, Touch
-from ops_pipeline.events.text_file import has_mixed_ends, opened, write_with_one_end
+from ops_pipeline.events.text_file import has_mark, has_mixed_ends, opened, write_plain
 from ops_pipeline.store.engine import writing
 from ops_pipeline.store.partitions import ensure_partitions
 from ops_pipeline.store.schema import intake_batches
@@ -342,12 +342,13 @@ def _reader(path: Path, rules: Rules) -> Iterator[_Reader]:
     rows_of = _rows_of(path)
     duckdb = _library("duckdb")
     with tempfile.TemporaryDirectory(prefix="ops_pipeline_") as scratch, duckdb.connect() as connection:
+        is_packed = path.suffix.lower() == ".gz"
         # DuckDB takes a path for a pattern: under a name of ours it is one file for sure.
-        alias = Path(scratch) / f"events{''.join(path.suffixes[-2:]) if path.suffix == '.gz' else path.suffix}"
-        if rows_of is not _parquet_rows and has_mixed_ends(path) and rows_of is _csv_rows:
-            # DuckDB takes one kind of line end, or none of the rules for quotes.
-            alias = Path(scratch) / "events.csv"
-            write_with_one_end(path, alias)
+        plain = Path(scratch) / f"events{Path(path.stem if is_packed else path).suffix.lower()}"
+        alias = plain.with_name(f"{plain.name}.gz") if is_packed else plain
+        if rows_of is not _parquet_rows and _is_not_for_duckdb(path, is_csv=rows_of is _csv_rows):
+            alias = plain
+            write_plain(path, alias)
         else:
             alias.symlink_to(path.resolve())
         settings = {
@@ -362,6 +363,13 @@ def _reader(path: Path, rules: Rules) -> Iterator[_Reader]:
         for name, value in settings.items():
             connection.execute(f"SET {name} = ?", [value])
         yield _Reader(connection, rows_of(connection, alias, rules), rules)
+
+
+def _is_not_for_duckdb(path: Path, *, is_csv: bool) -> bool:
+    """Check a text file, and return whether DuckDB would not read all of it that is right."""
+    is_mixed = has_mixed_ends(path)
+    # In CSV it takes one kind of line end, or none of the rules for quotes; in JSON no byte order mark.
+    return is_mixed if is_csv else has_mark(path)
 
 
 def _rows_of(path: Path) -> Callable[[Any, Path, Rules], str]:

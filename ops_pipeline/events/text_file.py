@@ -47,16 +47,21 @@ def has_mixed_ends(path: Path) -> bool:
     return 0 < pairs < feeds
 
 
-def write_with_one_end(path: Path, target: Path) -> None:
-    """Write a text file anew, each line with LF at its end. Raises OpsError `file_not_written`."""
+def has_mark(path: Path) -> bool:
+    """Return whether a text file begins with a byte order mark. Raises OpsError `file_unreadable`."""
+    return next(_parts(path), b"").startswith(codecs.BOM_UTF8)
+
+
+def write_plain(path: Path, target: Path) -> None:
+    """Write a text file anew: no byte order mark, and lines that end with LF. Raises OpsError `file_not_written`."""
     is_written = True
     try:
         with target.open("wb") as out:
-            kept = b""
+            kept, mark = b"", codecs.BOM_UTF8
             for part in _parts(path):
-                piece = kept + part
+                piece = kept + part.removeprefix(mark)
                 # Its other half may come with the next part.
-                kept = _CR if piece.endswith(_CR) else b""
+                kept, mark = _CR if piece.endswith(_CR) else b"", b""
                 out.write(piece.removesuffix(kept).replace(_CR + _LF, _LF))
             out.write(kept)
     except OSError:

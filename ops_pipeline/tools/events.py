@@ -28,7 +28,7 @@ _IMPORT_EPILOG = """lines, for each file (counted from 1):
   events_import status=ok file=<n> accepted=<n> rejected=<n> duplicates=<n> first_day=<day> last_day=<day>
   events_import status=skipped file=<n> reason=already_imported
   events_import_rejected file=<n> rejected=<n> reason=<token>     before it, one for each reason
-  events_import status=fail reason=<token> file=<n>               nothing of this file was kept; later ones not tried
+  events_import status=fail reason=<token> file=<n> [line=<n>]    nothing of this file was kept; later ones not tried
 
 exit codes:
   0  every file is imported, now or before

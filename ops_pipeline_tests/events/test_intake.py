@@ -108,12 +108,12 @@ def test_every_format_is_named_where_somebody_looks_which_there_are(capsys: pyte
         assert set(FORMATS) <= set(re.findall(r"\.[a-z]+", said))
 
 
-@pytest.mark.parametrize("ending", [*FORMATS, ".csv.gz", ".jsonl.gz", ".CSV"])
+@pytest.mark.parametrize("ending", [*FORMATS, ".csv.gz", ".jsonl.gz", ".CSV", ".CSV.GZ"])
 def test_every_format_gives_the_same_events(database: Database, tmp_path: Path, ending: str) -> None:
-    plain = ending.removesuffix(".gz")
+    plain = ending.removesuffix(".gz").removesuffix(".GZ")
     path = tmp_path / f"events{plain}"
     WRITERS[plain.lower()](path)
-    if ending.endswith(".gz"):
+    if ending != plain:
         zipped = tmp_path / f"events{ending}"
         zipped.write_bytes(gzip.compress(path.read_bytes()))
         path = zipped
@@ -249,6 +249,14 @@ def test_lines_may_end_as_they_like_in_one_file(database: Database, tmp_path: Pa
     assert import_file(database.engine, path, RULES).accepted == 5
     segments = sorted(str(row[4]) for row in _rows(database))
     assert segments == ["email", "email", "email", "invalid_label", "invalid_label"]
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz", "csv", "csv.gz"])
+def test_a_byte_order_mark_is_no_part_of_the_first_line(database: Database, tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"events.{ending}"
+    plain = "\ufeff" + (f"{HEADER}\n{GOOD}" if "csv" in ending else json.dumps(EVENTS[0]))
+    path.write_bytes(gzip.compress(plain.encode()) if ending.endswith("gz") else plain.encode())
+    assert import_file(database.engine, path, RULES).accepted == 1
 
 
 def test_a_gzip_file_is_taken_only_as_a_whole(database: Database, tmp_path: Path) -> None:
