@@ -17,7 +17,7 @@ from ops_pipeline.contract.errors import OpsError, silence_libraries, to_ops_err
 from ops_pipeline.contract.lines import ExitCode, Format, Line, LineName, NagiosState, Output, write_text
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.tokens import Label
-from ops_pipeline.contract.waits import told
+from ops_pipeline.contract.waits import stopped, told
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class Command:
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Run the command with `argv` (default: the process's own) and return its exit code; raises nothing."""
         _interrupts.clear()
+        stopped.clear()
         _quieten()
         if self.uses_libraries:
             _silence_log()
@@ -276,6 +277,7 @@ def _repeat_lost_interrupt(failure: sys.UnraisableHookArgs) -> None:
 
 def _interrupt(number: int, _frame: object) -> NoReturn:
     _interrupts.add(number)
+    stopped.set()
     raise KeyboardInterrupt
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from threading import Event
 
 from ops_pipeline.contract.environment import retry_seconds
 from ops_pipeline.contract.errors import OpsError, to_ops_error
@@ -31,6 +32,9 @@ _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 30.0
 
 _listeners: list[Listener] = []
+
+stopped = Event()
+"""Set once this process was asked to end: nothing is tried again from then on."""
 
 
 @contextmanager
@@ -69,11 +73,12 @@ def retried(work: Callable[[], T], *, but_not: Container[Reason] = ()) -> T:
             return work()
         except Exception as error:
             failure = to_ops_error(error)
-            if tries == 1 and (not is_passing(failure) or failure.reason in but_not):
+            is_final = stopped.is_set() or not is_passing(failure) or failure.reason in but_not
+            if tries == 1 and is_final:
                 raise
         now = time.monotonic()
         give_up = give_up or now + retry_seconds()
-        if not is_passing(failure) or failure.reason in but_not or now + pause > give_up:
+        if is_final or now + pause > give_up:
             break
         tries += 1
         announce(failure.reason, tries=tries, pause_seconds=int(pause))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Row, TextClause, text
+from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.exc import DBAPIError
 
 from ops_pipeline.contract.config import Config
@@ -154,7 +154,7 @@ def count_events(connection: Connection, relation: str, first: date, last: date,
 
 def _executed(
     connection: Connection, statement: TextClause, parameters: Mapping[str, object], day: Mapping[str, date]
-) -> Sequence[Row[Any]]:
+) -> Sequence[Any]:
     try:
         return connection.execute(statement, parameters).all()
     except DBAPIError as error:

@@ -13,6 +13,7 @@ from sqlalchemy import URL, Connection, Engine, event, text
 
 from ops_pipeline.contract.environment import Name, required_value, value
 from ops_pipeline.contract.errors import keep_dsn_name
+from ops_pipeline.store.cancel import cancel_when_abandoned
 from ops_pipeline.store.deadline import DeadlineConnection
 from ops_pipeline.store.dsn import parse_dsn
 from ops_pipeline.store.limits import (
@@ -94,6 +95,7 @@ def _new_engine(name: Name, dsn: str, connect_seconds: int) -> Engine:
         isolation_level="READ COMMITTED",
         use_native_hstore=False,
     )
+    cancel_when_abandoned(engine)
     event.listen(engine, "handle_error", lambda context: keep_dsn_name(context.original_exception, name))
     event.listen(engine, "begin", _pin)
     return engine
