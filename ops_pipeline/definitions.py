@@ -3,6 +3,7 @@
 import dagster as dg
 
 from ops_pipeline.contract.errors import error_boundary
+from ops_pipeline.orchestration.again import ops_daily_again
 from ops_pipeline.orchestration.boundary import guard_process
 from ops_pipeline.orchestration.jobs import daily_definitions
 from ops_pipeline.orchestration.ops import db_bootstrap, db_verify, prod_verify, retention, retention_schedule
@@ -24,7 +25,7 @@ def definitions() -> dg.Definitions:
         assets=[report],
         jobs=[db_bootstrap, db_verify, prod_verify, retention],
         schedules=[retention_schedule],
-        sensors=[alerts, heartbeat, stuck_runs],
+        sensors=[alerts, heartbeat, ops_daily_again, stuck_runs],
         # Whatever is launched in the UI comes in order, the report last.
         executor=dg.in_process_executor,
     )

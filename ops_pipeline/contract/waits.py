@@ -27,6 +27,8 @@ _PASSING = frozenset(
         Reason.LOCK_TIMEOUT,
     }
 )
+MAY_PASS = _PASSING | {Reason.DB_CONNECT_FAILED, Reason.DAGSTER_STORAGE_UNAVAILABLE}
+"""What may pass by itself; of these two the cause says whether it does."""
 _PASSING_CAUSES = frozenset({Cause.REFUSED, Cause.TIMEOUT, Cause.OTHER, *_PASSING})
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 30.0
@@ -57,7 +59,7 @@ def is_passing(error: OpsError) -> bool:
     """Return whether what failed may go well if it is tried again, and was not tried again for long."""
     if "tries" in error.fields:
         return False
-    if error.reason in (Reason.DB_CONNECT_FAILED, Reason.DAGSTER_STORAGE_UNAVAILABLE):
+    if error.reason in MAY_PASS - _PASSING:
         return error.fields.get("cause") in _PASSING_CAUSES
     return error.reason in _PASSING
 

@@ -99,6 +99,11 @@ def _heartbeat_age(instance: dg.DagsterInstance) -> float | None:
     return None if newest is None else _age(newest)
 
 
+def schedule_switch(instance: dg.DagsterInstance) -> Switch:
+    """Return whether the daily schedule is switched on."""
+    return _schedule(instance)[0]
+
+
 def _schedule(instance: dg.DagsterInstance) -> tuple[Switch, float | None]:
     for state in instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE):
         if state.instigator_name == ops_daily_schedule.name:

@@ -61,7 +61,7 @@ def test_the_names_are_those_that_are_documented(defs: dg.Definitions) -> None:
         "retention",
     ]
     assert [schedule.name for schedule in defs.schedules or []] == ["ops_daily_schedule", "retention_schedule"]
-    assert [sensor.name for sensor in defs.sensors or []] == ["alerts", "heartbeat", "stuck_runs"]
+    assert [sensor.name for sensor in defs.sensors or []] == ["alerts", "heartbeat", "ops_daily_again", "stuck_runs"]
 
 
 @pytest.mark.parametrize("name", ASSETS)
