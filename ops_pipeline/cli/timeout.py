@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from ops_pipeline.cli.arguments import whole_number
 from ops_pipeline.contract.deadline import within
-from ops_pipeline.contract.errors import OpsError, error_boundary
 from ops_pipeline.contract.reasons import Reason
 
 DEFAULT_SECONDS = 30
@@ -29,12 +28,5 @@ def add_timeout(parser: argparse.ArgumentParser) -> None:
 
 
 def run_within(seconds: float, work: Callable[[], T]) -> T:
-    """Return what `work` returns. Raises OpsError `db_timeout` after `seconds`, else the reason of what it raises.
-
-    The work goes on in the background for as long as the process lives: waiting inside a driver cannot be cut short.
-    """
-    try:
-        return within(seconds, error_boundary(work))
-    except TimeoutError:
-        pass
-    raise OpsError(Reason.DB_TIMEOUT)
+    """Return what `work` returns. Raises OpsError `db_timeout` after `seconds`, else the reason of what it raises."""
+    return within(seconds, work, Reason.DB_TIMEOUT)

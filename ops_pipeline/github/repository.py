@@ -9,11 +9,14 @@ import re
 import time
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ops_pipeline.contract.deadline import within
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
+
+if TYPE_CHECKING:
+    from urllib.request import Request
 
 _SECONDS = 30
 """For everything that is asked, however slowly an answer comes."""
@@ -81,8 +84,6 @@ class Repository:
 
     def _ask(self, method: str, path: str, document: object = None) -> Any:
         """Return GitHub's answer. Raises OpsError `github_refused` or `github_unreachable`."""
-        import http.client
-        import urllib.error
         import urllib.request
 
         request = urllib.request.Request(  # noqa: S310 - checked
@@ -97,21 +98,26 @@ class Repository:
         )
         # Not to be sent wherever the answer may lead.
         request.add_unredirected_header("Authorization", f"Bearer {self._token}")
-        reason = Reason.GITHUB_UNREACHABLE
+        remaining = max(0.0, self._end - time.monotonic())
+        return within(remaining, lambda: _answer(request), Reason.GITHUB_UNREACHABLE)
 
-        def ask() -> Any:
-            with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 - checked
-                # What is cut off is no JSON.
-                return json.loads(answer.read(_MOST_BYTES))
 
-        try:
-            return within(max(0.0, self._end - time.monotonic()), ask)
-        except urllib.error.HTTPError as error:
-            if error.code in _REFUSED:
-                reason = Reason.GITHUB_REFUSED
-        except (OSError, ValueError, http.client.HTTPException):
-            pass
-        raise OpsError(reason)
+def _answer(request: Request) -> Any:
+    import http.client
+    import urllib.error
+    import urllib.request
+
+    reason = Reason.GITHUB_UNREACHABLE
+    try:
+        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 - checked
+            # What is cut off is no JSON.
+            return json.loads(answer.read(_MOST_BYTES))
+    except urllib.error.HTTPError as error:
+        if error.code in _REFUSED:
+            reason = Reason.GITHUB_REFUSED
+    except (OSError, ValueError, http.client.HTTPException):
+        pass
+    raise OpsError(reason)
 
 
 def _is_trusted(issue: dict[str, Any]) -> bool:

@@ -54,11 +54,7 @@ def send(address: str, title: str, body: str, *, severity: Severity, key: str) -
 
     Raises OpsError `alert_not_sent` where it was refused, where nothing has left this machine, or where it took long.
     """
-    try:
-        return within(_SEND_SECONDS, lambda: _send(address, title, body, severity, key))
-    except TimeoutError:
-        pass
-    raise OpsError(Reason.ALERT_NOT_SENT)
+    within(_SEND_SECONDS, lambda: _send(address, title, body, severity, key), Reason.ALERT_NOT_SENT)
 
 
 def _send(address: str, title: str, body: str, severity: Severity, key: str) -> None:
@@ -140,14 +136,15 @@ def ping(exit_code: int) -> bool:
         return False
     if urlsplit(address).scheme not in ("http", "https"):
         raise invalid_env({Name.OPS_HEARTBEAT_URL: EnvPart.SCHEME})
+    within(_PING_SECONDS, lambda: _ask(f"{address.rstrip('/')}/{exit_code}"), Reason.HEARTBEAT_NOT_SENT)
+    return True
 
-    def ask() -> None:
-        urllib.request.urlopen(f"{address.rstrip('/')}/{exit_code}", timeout=_PING_SECONDS).close()  # noqa: S310 - checked
 
+def _ask(address: str) -> None:
     try:
-        within(_PING_SECONDS, ask)
+        urllib.request.urlopen(address, timeout=_PING_SECONDS).close()  # noqa: S310 - checked
     except (OSError, ValueError, http.client.HTTPException):
         pass
     else:
-        return True
+        return
     raise OpsError(Reason.HEARTBEAT_NOT_SENT)
