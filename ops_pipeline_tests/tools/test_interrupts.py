@@ -25,9 +25,9 @@ def _start(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def _wait_for(watcher: psycopg.Connection, condition: str, count: int) -> None:
+def _wait_for(watcher: psycopg.Connection, condition: str, count: int, *, looks: int = 600) -> None:
     """Return once so many of our sessions run a statement that satisfies `condition`."""
-    for _ in range(600):
+    for _ in range(looks):
         query = f"SELECT count(*) FROM pg_stat_activity WHERE {_OURS} AND {condition}"  # noqa: S608
         if watcher.execute(query).fetchone() == (count,):  # type: ignore[arg-type]
             return
@@ -52,5 +52,5 @@ def test_whoever_stops_a_tool_stops_its_statement_on_the_server_too(prod: Databa
                 out, err = run.communicate(timeout=60)
                 assert (where, run.returncode, err) == (where, 1, "")
                 assert out.splitlines()[-1].endswith("reason=interrupted"), where
-                # The lock is still held, so that a statement which was left there would still wait.
-                _wait_for(watcher, "wait_event_type = 'Lock'", 0)
+                # The lock is still held, so that a statement which was left there would wait for much longer.
+                _wait_for(watcher, "wait_event_type = 'Lock'", 0, looks=40)
