@@ -43,8 +43,8 @@ ui: .venv/runtime ## the Dagster UI on the demo database, until Ctrl-C (PORT=300
 test: .venv/developer ## the test suite on a real PostgreSQL, in two processes
 	@$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
 
-proofs: .venv/developer ## what takes longer: the watchdog on simulated years, the search for leaks; in two processes
-	@$(BIN)/python -m pytest -m slow --numprocesses=2 --dist=loadfile
+proofs: .venv/developer ## what takes longer: simulated years, faults on real processes, the search for leaks; in two processes
+	@$(BIN)/python -m pytest -m slow --numprocesses=2 --dist=worksteal
 
 rehearsal: .venv/developer ## the runbook's golden path on two throwaway servers: bootstrap, backup, restore, the same lines
 	@$(BIN)/python -W ignore -m ops_pipeline_tests.rehearsal

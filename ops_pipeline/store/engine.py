@@ -47,6 +47,8 @@ _PIN = text(
     # Older servers do not know it.
     + ", CASE WHEN current_setting('transaction_timeout', true) <> '0'"
     + " THEN set_config('transaction_timeout', '0', true) END"
+    # A statement whose process was killed ends soon, and gives its locks back; not every system can tell.
+    + ", CASE WHEN version() LIKE '%linux%' THEN set_config('client_connection_check_interval', '10s', true) END"
 )
 _LIMITS = "ops_limits"
 """The execution option that holds a connection's limits."""

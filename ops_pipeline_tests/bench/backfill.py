@@ -14,8 +14,8 @@ from ops_pipeline.contract import environment
 from ops_pipeline.contract.days import each_day
 from ops_pipeline.events.demo_database import demo_database, sample_rules, write_demo_sample
 from ops_pipeline.events.intake import import_file
-from ops_pipeline.events.relation import find_relation
-from ops_pipeline.events.rollup import count_events
+from ops_pipeline.events.relation import count_events, events_per_day, find_relation
+from ops_pipeline.operations.publish import EventsSource
 from ops_pipeline.orchestration.backfill import CHUNK_DAYS, backfill
 from ops_pipeline.orchestration.instance import bootstrap_storage, configured_instance
 from ops_pipeline.store.engine import events_engine, ops_engine, reading
@@ -46,11 +46,17 @@ def _measure(days: list[date], events: int) -> None:
     counting = time.perf_counter() - counting
     filling = time.perf_counter()
     with configured_instance() as instance:
-        for _ in backfill(instance, ops_engine(), events_engine(), _RELATION, days[0], days[-1], config):
+        source = EventsSource(engine=events_engine(), relation=_RELATION)
+        for _ in backfill(instance, ops_engine(), source, days[0], days[-1], config):
             pass
     filling = time.perf_counter() - filling
+    comparing = time.perf_counter()
+    with reading(events_engine()) as connection:
+        events_per_day(connection, find_relation(connection, _RELATION), days[0], days[-1])
+    comparing = time.perf_counter() - comparing
     print(f"{'the GROUP BYs alone':28} {counting:8.2f} s    {len(days)} days, {events} events")
     print(f"{'backfill':28} {filling:8.2f} s    ratio {filling / counting:6.2f}   {len(days) / filling:.1f} days/s")
+    print(f"{'comparing all days':28} {comparing:8.2f} s    ratio {comparing / counting:6.2f}")
 
 
 if __name__ == "__main__":
