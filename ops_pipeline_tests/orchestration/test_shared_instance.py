@@ -44,9 +44,8 @@ def _keys(*names: str) -> frozenset[dg.AssetKey]:
     return frozenset(map(dg.AssetKey, names))
 
 
-@pytest.mark.parametrize(
-    ("run", "is_ours"),
-    [
+def test_a_run_is_ours_by_where_it_is_loaded_from_else_by_its_name_and_in_doubt() -> None:
+    for run, is_ours in (
         (_run(OURS, "db_verify"), True),
         (_run(OURS, "__ASSET_JOB"), True),
         (_run(None, "retention"), True),
@@ -61,13 +60,8 @@ def _keys(*names: str) -> frozenset[dg.AssetKey]:
         (_run(ModuleCodePointer("ops_pipeline_of_theirs", "defs")), False),
         (_run(None), False),
         (_run(None, "__ephemeral_asset_job__", asset_selection=_keys("their_asset")), False),
-    ],
-    ids=str,
-)
-def test_a_run_is_ours_by_where_it_is_loaded_from_else_by_its_name_and_in_doubt(
-    run: dg.DagsterRun, is_ours: bool
-) -> None:
-    assert is_own_run(run) == is_ours
+    ):
+        assert is_own_run(run) == is_ours, run
 
 
 def test_a_run_of_theirs_keeps_tags_configuration_and_messages_and_beats_not(instance: dg.DagsterInstance) -> None:
