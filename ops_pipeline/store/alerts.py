@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from hashlib import sha256
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, text, update
+from sqlalchemy import Column, ColumnElement, Connection, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ops_pipeline.contract.reasons import Reason
@@ -204,8 +205,8 @@ def claim(connection: Connection, recipient: Recipient, now: datetime) -> int | 
 
     None: somebody else does, or it is to be left alone for a while.
     """
-    is_free = or_(alert_addresses.c.claimed_until.is_(None), alert_addresses.c.claimed_until <= now)
-    is_due = or_(alert_addresses.c.next_try_at.is_(None), alert_addresses.c.next_try_at <= now)
+    is_free = _is_over(alert_addresses.c.claimed_until, now, _LEASE)
+    is_due = _is_over(alert_addresses.c.next_try_at, now, _LONGEST_PAUSE)
     claimed: int | None = connection.scalar(
         update(alert_addresses)
         .where(alert_addresses.c.digest == recipient.digest, is_free, is_due)
@@ -213,6 +214,11 @@ def claim(connection: Connection, recipient: Recipient, now: datetime) -> int | 
         .returning(alert_addresses.c.last_message)
     )
     return claimed
+
+
+def _is_over(until: Column[Any], now: datetime, longest: timedelta) -> ColumnElement[bool]:
+    """Return whether a wait `until` then is over, or longer than any: it was noted by a clock that was ahead."""
+    return or_(until.is_(None), until <= now, until > now + longest)
 
 
 def record_accepted(connection: Connection, recipient: Recipient, number: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import URL, Connection, Engine, event, text
+from sqlalchemy import URL, Connection, Engine, TextClause, event, text
 
 from ops_pipeline.contract.environment import Name, required_value, value
 from ops_pipeline.contract.errors import keep_dsn_name
@@ -36,12 +36,11 @@ _PINNED = {
     "IntervalStyle": "postgres",
     "quote_all_identifiers": "off",
     "row_security": "on",
-    "search_path": "public",
     "standard_conforming_strings": "on",
     "TimeZone": "UTC",
     "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
 }
-_PIN = text(
+_PIN = (
     "SELECT set_config('lock_timeout', :lock, true), set_config('statement_timeout', :statement, true), "
     + ", ".join(f"set_config('{name}', '{setting}', true)" for name, setting in _PINNED.items())
     # Older servers do not know it.
@@ -50,6 +49,7 @@ _PIN = text(
     # A statement whose process was killed ends soon, and gives its locks back; not every system can tell.
     + ", CASE WHEN version() LIKE '%linux%' THEN set_config('client_connection_check_interval', '10s', true) END"
 )
+_SEARCH_PATH = ", set_config('search_path', 'public', true)"
 _LIMITS = "ops_limits"
 """The execution option that holds a connection's limits."""
 
@@ -99,7 +99,9 @@ def _new_engine(name: Name, dsn: str, connect_seconds: int) -> Engine:
     )
     cancel_when_abandoned(engine)
     event.listen(engine, "handle_error", lambda context: keep_dsn_name(context.original_exception, name))
-    event.listen(engine, "begin", _pin)
+    # Which schema is Dagster's, its DSN or its role says.
+    pin = text(_PIN if name is Name.DAGSTER_POSTGRES_DSN else _PIN + _SEARCH_PATH)
+    event.listen(engine, "begin", lambda connection: _pin(connection, pin))
     return engine
 
 
@@ -151,10 +153,10 @@ def limit(connection: Connection, *, lock_seconds: float, statement_seconds: flo
     connection.execution_options(**{_LIMITS: (lock_seconds, statement_seconds)})
 
 
-def _pin(connection: Connection) -> None:
-    lock, statement = connection.get_execution_options().get(_LIMITS, (LOCK_SECONDS, STATEMENT_SECONDS))
+def _pin(connection: Connection, statement: TextClause) -> None:
+    lock_seconds, seconds = connection.get_execution_options().get(_LIMITS, (LOCK_SECONDS, STATEMENT_SECONDS))
     driver = connection.connection.driver_connection
     if isinstance(driver, DeadlineConnection):
-        driver.answer_seconds = statement + SILENCE_SECONDS
-    milliseconds = {"lock": lock * 1000, "statement": statement * 1000}
-    connection.execute(_PIN, {name: f"{max(1, round(bound))}ms" for name, bound in milliseconds.items()})
+        driver.answer_seconds = seconds + SILENCE_SECONDS
+    milliseconds = {"lock": lock_seconds * 1000, "statement": seconds * 1000}
+    connection.execute(statement, {name: f"{max(1, round(bound))}ms" for name, bound in milliseconds.items()})

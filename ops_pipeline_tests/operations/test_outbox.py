@@ -122,6 +122,21 @@ def test_an_address_that_refuses_is_asked_less_and_less_often_but_at_least_every
     assert (unsent.addresses, unsent.since) == (1, START)
 
 
+def test_a_clock_that_is_set_back_by_a_day_keeps_no_message_for_a_day(outbox: Database) -> None:
+    post = Post()
+    post.behaves = {ADDRESSES[0]: "refuses"}
+    _write(outbox, "one", START)
+    deliver(outbox.engine, Config(), START, send_with=post.send)
+    with outbox.engine.begin() as connection:
+        # Whoever sent at that moment was killed.
+        connection.execute(
+            text("UPDATE ops.alert_addresses SET claimed_until = :at"), {"at": START + timedelta(minutes=5)}
+        )
+    post.behaves = {}
+    deliver(outbox.engine, Config(), START - timedelta(days=1), send_with=post.send)
+    assert post.arrived[ADDRESSES[0]] == ["one"]
+
+
 def test_an_address_that_hangs_keeps_nothing_from_the_others_and_holds_no_transaction(outbox: Database) -> None:
     post, is_over = Post(), threading.Event()
     _write(outbox, "one", START)
