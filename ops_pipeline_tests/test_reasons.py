@@ -33,6 +33,7 @@ DAY = last_complete_day()
 ELSEWHERE = {
     Reason.NOT_COUNTED: "needs a run of a part of the assets: test_figures_of_a_day_that_nobody_counted_are_not_zero",
     Reason.UNCOUNTED_EVENTS: "Ten nights: test_events_of_a_day_that_nothing_looks_back_on_are_named_in_ten_nights",
+    Reason.DAYS_NOT_COMPARED: "Ten minutes: test_where_comparing_takes_too_long_the_newest_day_is_judged",
     Reason.UI_STOPPED: "Takes a web server and a daemon: test_the_ui_ends_when_a_part_of_it_ends",
     Reason.SCHEDULE_STOPPED: "Takes a click in the UI: test_a_silent_daemon_and_a_schedule_that_is_off_are_named",
     Reason.CODE_SERVER_SILENT: "Takes a daemon: test_a_code_server_that_does_not_answer_a_living_daemon_is_named",

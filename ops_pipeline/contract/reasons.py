@@ -433,6 +433,11 @@ class Reason(StrEnum):
         "Events arrived for a day that is too old to be counted again by itself.",
         "Count it again if you want them: backfill --from=DAY --to=DAY --again; oldest= is the first such day.",
     )
+    DAYS_NOT_COMPARED = (
+        "days_not_compared",
+        "The events of the last three months could not be compared with what was counted; late ones may be missing.",
+        "Give the table behind the events relation an index on occurred_at; look for rows that cannot be read.",
+    )
     DAYS_MISSING = (
         "days_missing",
         "Days between the first and the last verdict never got one.",

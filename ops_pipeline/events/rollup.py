@@ -22,6 +22,7 @@ from ops_pipeline.store.partitions import partitioned_days
 
 _BY_A_ROW = (Reason.EVENTS_RELATION_INVALID, Reason.EVENTS_RELATION_FAILED)
 """What one row of a relation can be the cause of."""
+_COMPARE_SECONDS = 600
 _OLDER_PARTS = 10
 """In so many nights all older days are compared: each night costs as much as the others."""
 
@@ -66,7 +67,8 @@ def compare_counted(
     """Return how the days before `newest` differ that were counted: the last COUNTED_DAYS, and some older ones.
 
     A day that has more events, or slightly fewer, is counted again; one that lost more than `[schedule] shrink` is
-    not. Older ones that have more are only named: nothing looks back on them. Call `lock_days` first.
+    not. Older ones that have more are only named: nothing looks back on them. Where they cannot be compared, that is
+    a fault of `newest`. Call `lock_days` first.
     """
     recent = max(first_day, newest - (COUNTED_DAYS - 1) * ONE_DAY)
     spans = [(recent, newest - ONE_DAY)]
@@ -74,10 +76,10 @@ def compare_counted(
         spans.append(older)
     stored = {day: found for span in spans for day, found in events_by_day(connection, *span).items()}
     dropped = _dropped(connection, relation, stored, config)
+    there = _events_per_day(events, relation, spans)
+    if there is None:
+        return Compared((newest,), (), {newest: (Reason.DAYS_NOT_COMPARED, 0)})
     compared, changed, faults = [], [], {}
-    with reading(events) as source:
-        quoted = find_relation(source, relation)
-        there = {day: found for span in spans for day, found in events_per_day(source, quoted, *span).items()}
     for day, counted in sorted(stored.items()):
         found = there.get(day, 0)
         if day in dropped:
@@ -90,6 +92,19 @@ def compare_counted(
         elif day >= recent and 0 < found != counted:
             changed.append(day)
     return Compared(tuple(compared), tuple(changed), faults)
+
+
+def _events_per_day(events: Engine, relation: str, spans: Sequence[tuple[date, date]]) -> dict[date, int] | None:
+    """Return the events of each day of these spans; None: that takes too long, or a row of them cannot be read."""
+    try:
+        with reading(events, limit_seconds=_COMPARE_SECONDS) as source:
+            quoted = find_relation(source, relation)
+            return {day: found for span in spans for day, found in events_per_day(source, quoted, *span).items()}
+    except Exception as error:
+        # It must not keep anybody from the verdict of the newest day.
+        if reason_of(error) not in (Reason.DB_TIMEOUT, *_BY_A_ROW):
+            raise
+    return None
 
 
 def _older_part(newest: date, recent: date, first_day: date) -> tuple[date, date] | None:

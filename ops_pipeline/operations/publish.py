@@ -93,7 +93,7 @@ def count_and_publish(
                 asked=days,
                 accepts_shrink=accepts_shrink,
             )
-            faults = {day: fault for day, fault in compared.faults.items() if day not in wanted}
+            faults = {day: fault for day, fault in compared.faults.items() if day not in wanted - {max(days)}}
             faults |= rolled_up.faults
             replace_day_faults(connection, wanted.union(compared.days), faults)
             return _publish(

@@ -13,6 +13,7 @@ from ops_pipeline.contract.days import last_complete_day
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Status
+from ops_pipeline.events import rollup
 from ops_pipeline.events.rollup import compare_counted
 from ops_pipeline.operations.publish import EventsSource, Published, count_and_publish
 from ops_pipeline.store.day_faults import Fault, read_faults
@@ -185,6 +186,22 @@ def test_one_bad_row_names_its_day_and_the_other_days_are_counted(judged: Databa
         _judge(judged, [_ago(30)], relation="public.events")
     assert caught.value.reason is Reason.EVENTS_RELATION_INVALID
     assert caught.value.fields["day"] == _ago(30)
+
+
+def test_where_comparing_takes_too_long_the_newest_day_is_judged(
+    judged: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _execute(
+        judged,
+        "CREATE VIEW public.events AS SELECT * FROM ops.delivery_events"
+        " WHERE occurred_at >= CURRENT_DATE - 2 OR pg_sleep(0.1) IS NOT NULL",
+    )
+    monkeypatch.setattr(rollup, "_COMPARE_SECONDS", 0.2)
+    _judge(judged, relation="public.events")
+    assert _delivered(judged, DAY) == 100
+    assert _faults(judged) == [Fault(Reason.DAYS_NOT_COMPARED, 1, DAY, 0)]
+    _judge(judged)
+    assert _faults(judged) == []
 
 
 def test_days_that_never_got_a_verdict_are_named(judged: Database) -> None:
