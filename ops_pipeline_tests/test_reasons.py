@@ -288,6 +288,17 @@ def _a_day_loses_events_and_others_were_never_judged(world: World) -> str:
     return world.run("doctor", "--only=days")
 
 
+@provokes(Reason.DAYS_NOT_COUNTED)
+def _a_day_has_a_row_that_cannot_be_counted(world: World) -> str:
+    world.configure(OPS_EVENTS_RELATION="public.events")
+    world.execute(
+        "CREATE VIEW public.events AS SELECT occurred_at, CASE WHEN CAST(occurred_at AS date) ="
+        " CURRENT_DATE - 2 THEN 'third' ELSE touch END AS touch, outcome, reason, segment FROM ops.delivery_events"
+    )
+    world.deliver("first", 0, 1, 2)
+    return world.run("backfill", f"--from={DAY - timedelta(days=2)}")
+
+
 @provokes(Reason.INTERRUPTED)
 def _ctrl_c_while_another_bootstrap_runs(world: World) -> str:
     world.configure()

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ops_pipeline.cli.arguments import whole_number
-from ops_pipeline.contract.deadline import within
 from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.within import within
 
 DEFAULT_SECONDS = 30
 _MAX_SECONDS = 3600

@@ -29,6 +29,7 @@ SHOWS_DETAILS = os.environ.get("OPS_DEBUG") == "1" and not any(
 # SQLSTATE, or its first two characters (the class): https://www.postgresql.org/docs/current/errcodes-appendix.html
 _SQLSTATES = {
     "25006": Reason.DB_READ_ONLY,
+    "25P03": Reason.DB_CONNECTION_LOST,
     "42501": Reason.NO_PRIVILEGE,
     "42P01": Reason.MISSING_TABLES,
     "42703": Reason.DRIFT,

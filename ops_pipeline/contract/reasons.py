@@ -443,6 +443,11 @@ class Reason(StrEnum):
         "Days between the first and the last verdict never got one.",
         "Run backfill --missing.",
     )
+    DAYS_NOT_COUNTED = (
+        "days_not_counted",
+        "Everything was done but some days, which have rows that cannot be counted; uncounted= says how many.",
+        "Run doctor, which names the first; ops_daily --as-of=DAY names its column. Mend it, and run this again.",
+    )
     NOT_COUNTED = (
         "not_counted",
         "The events of the day were never counted, which is not the same as no events.",
@@ -480,7 +485,7 @@ class Reason(StrEnum):
     )
     DAGSTER_SCHEMA_TAKEN = (
         "dagster_schema_taken",
-        "Where DAGSTER_POSTGRES_DSN leads is our schema ops, no schema at all, or another program that uses Alembic.",
+        "DAGSTER_POSTGRES_DSN leads to our schema ops, to no schema, or to that of another program with Alembic.",
         "Run CREATE SCHEMA dagster, and add options=-csearch_path%3Ddagster to the DSN's parameters, after ? or &.",
     )
     DAGSTER_STORAGE_MISSING = (

@@ -21,7 +21,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 from sqlalchemy.dialects.postgresql import insert
 
 from ops_pipeline.contract.days import ONE_DAY, start_of
@@ -31,7 +31,7 @@ from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.tokens import LABEL_PATTERN
 from ops_pipeline.contract.vocabulary import ACKNOWLEDGED_REASONS, Outcome, Reserved, Touch
 from ops_pipeline.events.text_file import has_mark, has_mixed_ends, opened, write_plain
-from ops_pipeline.store.engine import writing
+from ops_pipeline.store.engine import unlimit, writing
 from ops_pipeline.store.partitions import ensure_partitions
 from ops_pipeline.store.schema import intake_batches
 
@@ -96,6 +96,8 @@ def import_file(engine: Engine, path: Path, rules: Rules, *, max_rejected: int =
     """
     digest = _digest(path)
     with _reader(path, rules) as source, writing(engine) as connection:
+        # A large file takes as long as it takes, and another import of the same one is waited for.
+        unlimit(connection)
         if not _is_new(connection, digest):
             return Imported(is_new=False)
         found = source.survey()
@@ -103,8 +105,6 @@ def import_file(engine: Engine, path: Path, rules: Rules, *, max_rejected: int =
             raise TooManyRejectedError(found.rejected_by)
         if not found.accepted and not found.rejected:
             raise OpsError(Reason.FILE_EMPTY)
-        # A large file takes as long as it takes.
-        connection.execute(text("SET LOCAL statement_timeout = 0"))
         ensure_partitions(connection, found.days)
         copied = _copy(connection, source, found.accepted)
         if _digest(path) != digest:

@@ -10,13 +10,13 @@ from datetime import date
 from sqlalchemy import Connection, Engine
 
 from ops_pipeline.contract.config import COUNTED_DAYS, HISTORY_DAYS, Config, first_kept
-from ops_pipeline.contract.days import ONE_DAY, each_day, last_complete_day, runs
+from ops_pipeline.contract.days import ONE_DAY, Days, each_day, last_complete_day, runs
 from ops_pipeline.contract.environment import Name
 from ops_pipeline.contract.errors import OpsError, reason_of
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.events.relation import count_events, events_per_day, find_relation
 from ops_pipeline.store.daily_counts import DailyCount, events_by_day, replace_days
-from ops_pipeline.store.day_faults import DayFaults
+from ops_pipeline.store.day_faults import DayFaults, noted_days
 from ops_pipeline.store.engine import reading
 from ops_pipeline.store.partitions import partitioned_days
 
@@ -39,6 +39,8 @@ class RolledUp:
     """Events in the replaced days."""
     faults: DayFaults = field(default_factory=dict)
     """Of days that could not be counted, or lost events: the reason, and how many events it is about."""
+    changed: tuple[date, ...] = ()
+    """The days that had been counted before, with another number of events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +77,16 @@ def compare_counted(
     if (older := _older_part(newest, recent, first_day)) is not None:
         spans.append(older)
     stored = {day: found for span in spans for day, found in events_by_day(connection, *span).items()}
-    dropped = _dropped(connection, relation, stored, config)
+    dropped = _dropped(connection, events, relation, stored, config)
     there = _events_per_day(events, relation, spans)
     if there is None:
         return Compared((newest,), (), {newest: (Reason.DAYS_NOT_COMPARED, 0)})
     compared, changed, faults = [], [], {}
     for day, counted in sorted(stored.items()):
         found = there.get(day, 0)
+        compared.append(day)
         if day in dropped:
             continue
-        compared.append(day)
         if found > counted and day < recent:
             faults[day] = (Reason.UNCOUNTED_EVENTS, found - counted)
         elif day >= recent and _has_shrunk(counted, found, config):
@@ -95,26 +97,26 @@ def compare_counted(
 
 
 def _events_per_day(events: Engine, relation: str, spans: Sequence[tuple[date, date]]) -> dict[date, int] | None:
-    """Return the events of each day of these spans; None: that takes too long, or a row of them cannot be read."""
+    """Return the events of each day of these spans; None: they cannot be read, or not in time."""
     try:
         with reading(events, limit_seconds=_COMPARE_SECONDS) as source:
             quoted = find_relation(source, relation)
             return {day: found for span in spans for day, found in events_per_day(source, quoted, *span).items()}
     except Exception as error:
-        # It must not keep anybody from the verdict of the newest day.
-        if reason_of(error) not in (Reason.DB_TIMEOUT, *_BY_A_ROW):
+        # It must not keep anybody from the verdict of the newest day. What else is wrong, counting that day says.
+        if reason_of(error) is Reason.INTERRUPTED:
             raise
     return None
 
 
 def _older_part(newest: date, recent: date, first_day: date) -> tuple[date, date] | None:
     """Return the first and last of the days before `recent` that it is the turn of; None: there are none."""
-    start, stop = max(first_day, newest - (HISTORY_DAYS - 1) * ONE_DAY), recent - ONE_DAY
-    if start > stop:
-        return None
+    # The parts stay where they are while each has its turn, so that no day lies between two.
+    turn = newest.toordinal() % _OLDER_PARTS
     size = -(-HISTORY_DAYS // _OLDER_PARTS)
-    first = start + (newest.toordinal() % _OLDER_PARTS) * size * ONE_DAY
-    return (first, min(stop, first + (size - 1) * ONE_DAY)) if first <= stop else None
+    start = newest - (turn + HISTORY_DAYS - 1 - turn * size) * ONE_DAY
+    first, last = max(first_day, start), min(recent - ONE_DAY, start + (size - 1) * ONE_DAY)
+    return (first, last) if first <= last else None
 
 
 def _has_shrunk(counted: int, found: int, config: Config) -> bool:
@@ -137,15 +139,18 @@ def roll_up(
     A day of which the source has no event any more keeps the counts it had: events are deleted sooner than counts.
     So does a day whose partition was dropped, whatever came in later, and unless `accepts_shrink` one that lost more
     than `[schedule] shrink`. Days that cannot be counted are left out; raises OpsError `events_relation_invalid` with
-    `day` where one of them was `asked` for, and as `find_relation` does.
+    `day` where one of them is all that was `asked` for, and as `find_relation` does.
     """
     found, uncountable = _count(events, relation, days, config, asked)
     faults = dict(uncountable)
     before = events_by_day(connection, min(days), max(days))
-    dropped = _dropped(connection, relation, before, config)
+    dropped = _dropped(connection, events, relation, before, config)
     totals = Counter(dict.fromkeys(days, 0))
     for count in found:
         totals[count.utc_day] += count.events
+    # What could not be counted and is gone now was not nothing.
+    gone = [day for day in days if day not in before and day not in faults and not totals[day]]
+    faults |= {day: (reason, 0) for day, reason in noted_days(connection, gone, _BY_A_ROW).items()}
     if not accepts_shrink:
         for day in days:
             if day not in faults and _has_shrunk(before.get(day, 0), totals[day], config) and day not in dropped:
@@ -155,7 +160,8 @@ def roll_up(
     )
     replaced = tuple(sorted(set(days) - set(kept) - faults.keys()))
     counts = [count for count in found if count.utc_day in set(replaced)]
-    return RolledUp(replaced, kept, replace_days(connection, replaced, counts) if replaced else 0, faults)
+    changed = tuple(day for day in replaced if before.get(day, totals[day]) != totals[day])
+    return RolledUp(replaced, kept, replace_days(connection, replaced, counts) if replaced else 0, faults, changed)
 
 
 def _count(
@@ -166,22 +172,23 @@ def _count(
         quoted = find_relation(source, relation)
     found: list[DailyCount] = []
     faults: dict[date, tuple[Reason, int]] = {}
-    for run in runs(sorted(days)):
+    spans = runs(sorted(days))
+    while spans:
+        span = spans.pop()
         try:
-            found += _counted(events, quoted, run.first, run.last, config)
+            found += _counted(events, quoted, span.first, span.last, config)
         except OpsError as error:
-            if reason_of(error) not in _BY_A_ROW:
+            reason, is_one = reason_of(error), span.first == span.last
+            if reason not in _BY_A_ROW or (is_one and set(asked) == {span.first}):
                 raise
         else:
             continue
-        # One bad row ends the whole statement: whose day it is shows when each day is counted alone.
-        for day in each_day(run.first, run.last):
-            try:
-                found += _counted(events, quoted, day, day, config)
-            except OpsError as error:
-                if reason_of(error) not in _BY_A_ROW or day in asked:
-                    raise
-                faults[day] = (reason_of(error), 0)
+        # One bad row ends the whole statement: halves find whose day it is.
+        if is_one:
+            faults[span.first] = (reason, 0)
+        else:
+            middle = span.first + (span.last - span.first).days // 2 * ONE_DAY
+            spans += [Days(span.first, middle), Days(middle + ONE_DAY, span.last)]
     return found, faults
 
 
@@ -190,9 +197,12 @@ def _counted(events: Engine, quoted: str, first: date, last: date, config: Confi
         return count_events(source, quoted, first, last, config)
 
 
-def _dropped(connection: Connection, relation: str, counted: Iterable[date], config: Config) -> set[date]:
+def _dropped(
+    connection: Connection, events: Engine, relation: str, counted: Iterable[date], config: Config
+) -> set[date]:
     """Return which of the counted days have no partition any more, because they are past their date."""
     start = first_kept(last_complete_day(), config.retention.events_days)
-    if start is None or relation != Name.OPS_EVENTS_RELATION.default:
+    is_ours = relation == Name.OPS_EVENTS_RELATION.default and events is connection.engine
+    if start is None or not is_ours:
         return set()
     return {day for day in counted if day < start} - set(partitioned_days(connection))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from ops_pipeline.contract.days import due_day
-from ops_pipeline.contract.environment import Name, required_value, value
+from ops_pipeline.contract.environment import Name, first_kept_day, required_value, value
 from ops_pipeline.contract.errors import OpsError, to_ops_error
 from ops_pipeline.contract.lines import Line, LineName
 from ops_pipeline.contract.reasons import Reason
@@ -79,7 +79,7 @@ def verify_deployment(*, needs_dagster: bool = False, limit_seconds: float | Non
             is_excessive = has_excess_privilege(connection, "") or is_excessive
     with reading(ops, limit_seconds=limit) as connection:
         is_read_only = takes_no_changes(connection)
-        faults = read_faults(connection, due_day(datetime.now(UTC)))
+        faults = read_faults(connection, first_kept_day(), due_day(datetime.now(UTC)))
     warnings = [
         *([Reason.DB_READ_ONLY] if is_read_only else []),
         *([Reason.EXCESS_PRIVILEGE] if is_excessive else []),

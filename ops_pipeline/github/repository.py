@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from ops_pipeline.contract.deadline import within
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
+from ops_pipeline.contract.within import within
 
 if TYPE_CHECKING:
     from urllib.request import Request

@@ -8,8 +8,10 @@ from datetime import date
 from typing import TypeAlias
 
 from ops_pipeline.contract.config import Alerts
+from ops_pipeline.contract.days import ONE_DAY
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import AlertKind, AlertSubject, Change, Scope, Severity, SignalName, Status
+from ops_pipeline.health.episodes import RECOVERY_DAYS
 from ops_pipeline.health.verdict import WORST_FIRST, Signal, Verdict
 
 Subject: TypeAlias = tuple[Scope, SignalName | AlertSubject]
@@ -125,26 +127,42 @@ def due_of_run(
     return _message(day, [news], told, None)
 
 
-def due_late(verdict: Verdict, before: Verdict | None, newest: Verdict, settings: Alerts) -> Message | None:
+def due_late(
+    verdict: Verdict,
+    before: Mapping[date, Verdict],
+    newest: Verdict,
+    told: Mapping[Subject, Told],
+    settings: Alerts,
+) -> Message | None:
     """Return what `verdict` says of a day before the `newest` one that is worth telling although it is over.
 
-    That is: a signal became unhealthy by events that arrived late (`before` is what was said until now), its window
-    ended before the newest day, and it is not open any more, so that no other message will tell of it.
+    That is: a signal became unhealthy by events that arrived late (`before` is what was said of each day until now),
+    its window ended before the newest day, and neither did anybody tell of it nor will another message.
     """
-    if before is None:
+    if verdict.as_of not in before:
         return None
-    was_unhealthy = {one.key for one in before.signals if one.status is Status.UNHEALTHY}
-    is_open = {one.key for one in newest.signals if one.episode is not None}
+    is_told = {one.key for one in newest.signals if one.status is Status.UNHEALTHY} | told.keys()
     news = [
         News(subject=one.key, kind=AlertKind.LATE, reason=one.reason, since=verdict.as_of)
         for one in verdict.signals
         # Once: the days after the first that the same events make unhealthy are the same episode.
         if one.change is Change.OPENED
-        and one.key not in was_unhealthy | is_open
+        and one.key not in is_told
+        and not _was_unhealthy(one.key, verdict.as_of, one.window_days, before)
         and (newest.as_of - verdict.as_of).days >= one.window_days
         and settings.muted_until(*one.key, verdict.as_of) is None
     ]
     return _message(verdict.as_of, news, {}, verdict)
+
+
+def _was_unhealthy(key: Subject, day: date, window_days: int, before: Mapping[date, Verdict]) -> bool:
+    """Return whether the signal was unhealthy, as it was said before, on `day` or soon after: that was told then."""
+    return any(
+        signal.key == key and signal.status is Status.UNHEALTHY
+        for later in range(window_days + RECOVERY_DAYS + 1)
+        if (verdict := before.get(day + later * ONE_DAY)) is not None
+        for signal in verdict.signals
+    )
 
 
 def told_after(told: Mapping[Subject, Told], message: Message | None, verdict: Verdict | None) -> dict[Subject, Told]:

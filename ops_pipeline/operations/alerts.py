@@ -122,8 +122,9 @@ def note_late(
     if newest_verdict is None:
         return
     lock_alerts(connection)
+    told = read_told(connection)
     for day, verdict in sorted(verdicts.items()):
-        message = due_late(verdict, before.get(day), newest_verdict, config.alerts)
+        message = due_late(verdict, before, newest_verdict, told, config.alerts)
         if message is not None:
             _write(connection, message, config, [one for one in counts if one.day <= day])
 

@@ -66,9 +66,9 @@ def count_and_publish(
     """Count the events of `days`, and publish these days.
 
     The days before that were never counted and that the figures look back on are counted too. With the last complete
-    day, days whose events have changed since they were counted are counted again, and all from the first of them on
-    are published again. With `tells` people are told of days that are not the newest. Raises OpsError
-    `day_before_first` or `day_not_complete`, and as `roll_up` does.
+    day, days whose events have changed since they were counted are counted again. With `tells`, all days from the
+    first that changed on are published again, and people are told of them. Raises OpsError `day_before_first` or
+    `day_not_complete`, and as `roll_up` does.
     """
     for day in (min(days), max(days)):
         check_askable(day, first=first_day)
@@ -96,13 +96,13 @@ def count_and_publish(
             faults = {day: fault for day, fault in compared.faults.items() if day not in wanted - {max(days)}}
             faults |= rolled_up.faults
             replace_day_faults(connection, wanted.union(compared.days), faults)
-            return _publish(
-                connection,
-                sorted({*days, *_judged_again(connection, changed, max(days))}),
-                config,
-                rolled_up,
-                tells=tells,
-            )
+            uncounted = {day for day in days if day in rolled_up.faults and day not in rolled_up.kept}
+            if uncounted == set(days):
+                reason, _ = rolled_up.faults[min(days)]
+                raise OpsError(reason, day=min(days))
+            again = _judged_again(connection, rolled_up.changed) if tells else set()
+            published = sorted({*days, *again} - uncounted)
+            return _publish(connection, published, config, rolled_up, tells=tells)
 
     return retried(work)
 
@@ -118,9 +118,9 @@ def publish(ops: Engine, days: Sequence[date], *, config: Config) -> Published:
     return retried(work)
 
 
-def _judged_again(connection: Connection, changed: Collection[date], last: date) -> set[date]:
-    """Return the days from the first of `changed` to `last` that were judged: what is said of them depends on it."""
-    return judged_days(connection, min(changed), last) if changed else set()
+def _judged_again(connection: Connection, changed: Collection[date]) -> set[date]:
+    """Return the days from the first of `changed` on that were judged: what is said of them depends on it."""
+    return judged_days(connection, min(changed), date.max) if changed else set()
 
 
 def _publish(

@@ -11,7 +11,7 @@ from ops_pipeline.contract.days import ONE_DAY, each_day, last_complete_day, sta
 from ops_pipeline.contract.environment import first_day
 from ops_pipeline.contract.errors import error_boundary
 from ops_pipeline.contract.waits import MAY_PASS
-from ops_pipeline.orchestration.jobs import has_failed, ops_daily, ops_daily_schedule
+from ops_pipeline.orchestration.jobs import has_failed, of_day, ops_daily, ops_daily_schedule
 from ops_pipeline.orchestration.ownership import OPS_DAILY
 from ops_pipeline.orchestration.resources import Deployment
 from ops_pipeline.orchestration.scheduler import Switch, schedule_switch
@@ -19,8 +19,8 @@ from ops_pipeline.orchestration.scheduler import Switch, schedule_switch
 _TICK_SECONDS = 300
 PAUSE = timedelta(minutes=20)
 """So long after a run has failed its day is launched again."""
-_MOST_RUNS = 12
-"""Of a day: what has failed so often does not pass."""
+_MOST_FAILURES = 12
+"""Of a day in a row: what has failed so often does not pass."""
 _ASKED = timedelta(hours=3, minutes=30)
 """Time of the UTC day by which the schedule has asked for the day before, if its tick did not fail."""
 
@@ -33,23 +33,20 @@ def days_again(instance: dg.DagsterInstance, now: datetime, first: date, setting
     """
     last = last_complete_day(now)
     for day in each_day(max(first, last - (settings.days - 1) * ONE_DAY), last):
-        records = instance.get_run_records(_of_day(day), limit=_MOST_RUNS)
+        records = instance.get_run_records(of_day(day), limit=_MOST_FAILURES)
         if not records:
             if day == last and _was_overlooked(instance, now):
                 yield day
             continue
         ended = records[0].end_time
+        failures = sum(record.dagster_run.status is dg.DagsterRunStatus.FAILURE for record in records)
         if (
-            len(records) < _MOST_RUNS
+            failures < _MOST_FAILURES
             and has_failed(instance, day)
             and (ended is None or now - datetime.fromtimestamp(ended, UTC) >= PAUSE)
             and _may_pass(instance, records[0].dagster_run.run_id)
         ):
             yield day
-
-
-def _of_day(day: date) -> dg.RunsFilter:
-    return dg.RunsFilter(job_name=OPS_DAILY, tags={"dagster/partition": day.isoformat()})
 
 
 def _was_overlooked(instance: dg.DagsterInstance, now: datetime) -> bool:
@@ -90,7 +87,7 @@ def ops_daily_again(
     now, settings = datetime.now(UTC), deployment.settings().schedule
     days = list(days_again(context.instance, now, first_day(), settings))
     for day in days:
-        runs = context.instance.get_runs_count(_of_day(day))
+        runs = context.instance.get_runs_count(of_day(day))
         # Two ticks that see the same runs ask for the same one.
         yield dg.RunRequest(run_key=f"{day}_again_{runs}", partition_key=day.isoformat())
     if not days:

@@ -42,6 +42,8 @@ class Filled:
     """Days whose counts were kept: their events are gone, or far fewer than were counted."""
     unhealthy: int
     """Days that are unhealthy."""
+    uncounted: int = 0
+    """Days that could not be counted, such as for one bad row; they are noted."""
 
 
 def backfill(
@@ -103,6 +105,7 @@ def _fill(
         first,
         last,
         days=len(verdicts),
+        uncounted=len(set(wanted) - published.verdicts.keys()),
         events=published.rolled_up.events,
         kept=len(published.rolled_up.kept),
         unhealthy=sum(verdict.status is Status.UNHEALTHY for verdict in verdicts),

@@ -23,8 +23,6 @@ from sqlalchemy import Connection, text
 BEAT_SECONDS = 10
 SILENT_SECONDS = 60
 """A run whose process has said nothing for so long is dead."""
-STARTING_SECONDS = 120
-"""What a process has time for until it says that its run has started: `start_timeout_seconds` in `dagster.yaml`."""
 
 KEY = ".dagster/ops_pipeline_beat"
 """The hidden tag whose value is when the run was last alive, in seconds since 1970."""
@@ -96,9 +94,12 @@ class Beats:
         with self._connect() as connection:
             connection.execute(_FORGET, {"run_id": run_id, "key": KEY})
 
-    def silent(self) -> list[SilentRun]:
-        """Return the runs that have not ended and are silent, the longest first."""
-        bound = {"key": KEY, "silent_seconds": SILENT_SECONDS, "starting_seconds": STARTING_SECONDS}
+    def silent(self, starting_seconds: int) -> list[SilentRun]:
+        """Return the runs that have not ended and are silent, the longest first.
+
+        A process has `starting_seconds` until it says that its run has started.
+        """
+        bound = {"key": KEY, "silent_seconds": SILENT_SECONDS, "starting_seconds": starting_seconds}
         with self._connect() as connection:
             return [
                 SilentRun(row.run_id, dg.DagsterRunStatus(row.status), row.value, int(row.seconds))

@@ -74,12 +74,16 @@ def wanted_days(instance: dg.DagsterInstance, first: date, last: date, settings:
     ]
 
 
+def of_day(day: date) -> dg.RunsFilter:
+    """Return what selects the runs of `day`, the newest first."""
+    return dg.RunsFilter(job_name=OPS_DAILY, tags={"dagster/partition": day.isoformat()})
+
+
 def has_failed(instance: dg.DagsterInstance, day: date) -> bool:
     """Return whether the last run of `day` failed, and Dagster does not try it again."""
-    of_day = dg.RunsFilter(job_name=OPS_DAILY, tags={"dagster/partition": day.isoformat()})
     return any(
         run.status is dg.DagsterRunStatus.FAILURE and run.tags.get("dagster/will_retry") != "true"
-        for run in instance.get_runs(of_day, limit=1)
+        for run in instance.get_runs(of_day(day), limit=1)
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -111,11 +112,9 @@ def _all(ops: Engine, retention: Retention, mode: RetentionMode) -> Iterator[Exp
     last = last_complete_day()
     is_ours = environment.value(Name.OPS_EVENTS_RELATION) == Name.OPS_EVENTS_RELATION.default
     if retention.events_days is not None and is_ours and not environment.value(Name.OPS_EVENTS_DSN):
-        days = retention.events_days
-        yield retried(lambda: _events(ops, days, _start(last, days), mode))
+        yield _events(ops, retention.events_days, _start(last, retention.events_days), mode)
     if retention.counts_days is not None:
-        days = retention.counts_days
-        yield retried(lambda: _counts(ops, days, _start(last, days), mode))
+        yield _counts(ops, retention.counts_days, _start(last, retention.counts_days), mode)
     if retention.runs_days is not None:
         with configured_instance() as instance:
             yield _runs(instance, ops, retention.runs_days, _start(last, retention.runs_days), mode)
@@ -133,10 +132,11 @@ def _events(ops: Engine, keep_days: int, start: date, mode: RetentionMode) -> Ex
         expired = [day for day in partitions.partitioned_days(connection) if day < start]
         late = partitions.late_events(connection, start)
     drops: dict[date, DropResult] = {}
+    is_dry = mode is RetentionMode.DRY_RUN
     for day in expired:
-        with writing(ops) as connection:
-            lock_days(connection)
-            drops[day] = partitions.drop_partition(connection, day, is_dry=mode is RetentionMode.DRY_RUN)
+        # Day by day, so that those that went before are not forgotten.
+        drop = functools.partial(_drop_day, ops, day, is_dry=is_dry)
+        drops[day] = drop() if is_dry else retried(drop)
     if mode is RetentionMode.APPLY:
         with writing(ops) as connection:
             partitions.ensure_partitions(connection, partitions.partition_days())
@@ -150,6 +150,12 @@ def _events(ops: Engine, keep_days: int, start: date, mode: RetentionMode) -> Ex
         kept=len(kept),
         late=late,
     )
+
+
+def _drop_day(ops: Engine, day: date, *, is_dry: bool) -> DropResult:
+    with writing(ops) as connection:
+        lock_days(connection)
+        return partitions.drop_partition(connection, day, is_dry=is_dry)
 
 
 def _counts(ops: Engine, keep_days: int, start: date, mode: RetentionMode) -> Expired:

@@ -16,7 +16,7 @@ SECOND_LOOK_SECONDS = BEAT_SECONDS + 5
 def find_stuck(instance: dg.DagsterInstance) -> list[SilentRun]:
     """Return our runs whose process is gone, the longest first; none where the storage is not ours."""
     beats = beats_of(instance)
-    return beats.silent() if beats else []
+    return beats.silent(instance.run_monitoring_start_timeout_seconds) if beats else []
 
 
 def end_stuck(instance: dg.DagsterInstance) -> int:

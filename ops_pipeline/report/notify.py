@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ops_pipeline.contract.deadline import within
 from ops_pipeline.contract.environment import EnvPart, Name, invalid_env, value
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Severity
+from ops_pipeline.contract.within import within
 
 _SEND_SECONDS = 30
 _PING_SECONDS = 10

@@ -217,8 +217,8 @@ def claim(connection: Connection, recipient: Recipient, now: datetime) -> int | 
 
 
 def _is_over(until: Column[Any], now: datetime, longest: timedelta) -> ColumnElement[bool]:
-    """Return whether a wait `until` then is over, or longer than any: it was noted by a clock that was ahead."""
-    return or_(until.is_(None), until <= now, until > now + longest)
+    """Return whether a wait `until` then is over, or far longer than any: it was noted by a clock that was ahead."""
+    return or_(until.is_(None), until <= now, until > now + 2 * longest)
 
 
 def record_accepted(connection: Connection, recipient: Recipient, number: int) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import Connection, and_, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
-from ops_pipeline.contract.days import ONE_DAY
+from ops_pipeline.contract.days import each_day
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.store.results import stored_reason
 from ops_pipeline.store.schema import day_faults, verdicts
@@ -37,36 +37,34 @@ def replace_day_faults(connection: Connection, looked_at: Iterable[date], faults
         connection.execute(insert(day_faults), rows)
 
 
-def read_faults(connection: Connection, last: date) -> list[Fault]:
-    """Return what is wrong with days up to `last`: what is noted, then days that never got a verdict."""
+def read_faults(connection: Connection, first: date, last: date) -> list[Fault]:
+    """Return what is wrong with the days from `first` to `last`: what is noted, then days that have no verdict."""
     rows = connection.execute(
         select(day_faults.c.reason, func.count(), func.min(day_faults.c.utc_day), func.sum(day_faults.c.events))
-        .where(day_faults.c.utc_day <= last)
+        .where(day_faults.c.utc_day.between(first, last))
         .group_by(day_faults.c.reason)
         .order_by(day_faults.c.reason)
     )
     noted = [Fault(stored_reason(code), days, oldest, int(events)) for code, days, oldest, events in rows]
-    return [*noted, *_missing(connection, last)]
+    return [*noted, *_missing(connection, first, last)]
 
 
-def _missing(connection: Connection, last: date) -> Iterable[Fault]:
-    """Yield the fault of the days between the first and the last verdict up to `last` that have none."""
-    is_whole = verdicts.c.position == 0
-    first, newest, judged = connection.execute(
-        select(func.min(verdicts.c.utc_day), func.max(verdicts.c.utc_day), func.count()).where(
-            is_whole, verdicts.c.utc_day <= last
-        )
-    ).one()
-    if first is None or judged == (newest - first).days + 1:
-        return
-    after = verdicts.alias("after")
-    # The first day that has a verdict while the day after it has none.
-    end = connection.scalar(
-        select(func.min(verdicts.c.utc_day)).where(
-            is_whole,
-            ~select(after.c.utc_day)
-            .where(and_(after.c.utc_day == verdicts.c.utc_day + 1, after.c.position == 0))
-            .exists(),
+def noted_days(connection: Connection, days: Iterable[date], reasons: Iterable[Reason]) -> dict[date, Reason]:
+    """Return which of `days` are noted with one of `reasons`."""
+    rows = connection.execute(
+        select(day_faults.c.utc_day, day_faults.c.reason).where(
+            day_faults.c.utc_day.in_(list(days)), day_faults.c.reason.in_([reason.value for reason in reasons])
         )
     )
-    yield Fault(Reason.DAYS_MISSING, (newest - first).days + 1 - judged, end + ONE_DAY, 0)
+    return {day: stored_reason(code) for day, code in rows}
+
+
+def _missing(connection: Connection, first: date, last: date) -> Iterable[Fault]:
+    """Yield the fault of the days between the first and the last verdict of that time that have none."""
+    of_days = (verdicts.c.position == 0) & verdicts.c.utc_day.between(first, last)
+    judged = sorted(connection.scalars(select(verdicts.c.utc_day).where(of_days)))
+    if not judged or len(judged) == (judged[-1] - judged[0]).days + 1:
+        return
+    known = set(judged)
+    missing = [day for day in each_day(judged[0], judged[-1]) if day not in known]
+    yield Fault(Reason.DAYS_MISSING, len(missing), missing[0], 0)

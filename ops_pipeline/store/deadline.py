@@ -26,11 +26,12 @@ _WAIT_SECONDS = 0.1
 class DeadlineConnection(psycopg.Connection[Any]):
     """A connection that is closed where the server lets it wait for longer than `answer_seconds`."""
 
-    answer_seconds: float = STATEMENT_SECONDS + SILENCE_SECONDS
+    answer_seconds: float | None = STATEMENT_SECONDS + SILENCE_SECONDS
+    """None: it waits for as long as the connection lives."""
 
     def wait(self, gen: Any, interval: float = _WAIT_SECONDS, timeout: float | None = None) -> Any:
         """Return what the server says. Raises ConnectionFailure where it says nothing for `answer_seconds`."""
-        if timeout is not None:
+        if timeout is not None or self.answer_seconds is None:
             return super().wait(gen, interval, timeout)
         start = time.monotonic()
         try:

@@ -153,6 +153,16 @@ def limit(connection: Connection, *, lock_seconds: float, statement_seconds: flo
     connection.execution_options(**{_LIMITS: (lock_seconds, statement_seconds)})
 
 
+def unlimit(connection: Connection) -> None:
+    """Let every statement of the open transaction take as long as it takes, waiting for locks too."""
+    connection.execute(
+        text("SELECT set_config('lock_timeout', '0', true), set_config('statement_timeout', '0', true)")
+    )
+    driver = connection.connection.driver_connection
+    if isinstance(driver, DeadlineConnection):
+        driver.answer_seconds = None
+
+
 def _pin(connection: Connection, statement: TextClause) -> None:
     lock_seconds, seconds = connection.get_execution_options().get(_LIMITS, (LOCK_SECONDS, STATEMENT_SECONDS))
     driver = connection.connection.driver_connection

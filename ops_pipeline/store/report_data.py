@@ -52,5 +52,5 @@ def read_report_data(connection: Connection, as_of: date, days: int, *, first_da
         verdicts={verdict.as_of: verdict for verdict in read_verdicts(connection, first, as_of)},
         counts={day.day: day for day in read_days(connection, first, as_of)},
         metrics=read_metrics(connection, as_of),
-        faults=read_faults(connection, as_of),
+        faults=read_faults(connection, first_day, as_of),
     )

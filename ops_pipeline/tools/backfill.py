@@ -21,6 +21,7 @@ _EPILOG = """lines:
   backfill_days first_day=<day> last_day=<day> days=<n> events=<n> kept=<n> unhealthy=<n>     one for every 31 days
   backfill status=ok first_day=<day> last_day=<day> days=<n> events=<n> kept=<n> unhealthy=<n>
   backfill status=fail reason=<token>
+  uncounted=<n> says of how many days a row could not be counted: they are left out, and doctor names them.
 
 Days that were done before are left as they are, so that an interrupted backfill goes on where it was; --again does
 all of them anew. Each line is a part that stays done, whatever happens to the rest. A day whose events are gone keeps
@@ -77,7 +78,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         with reading(ops_engine()) as connection:
             first = max(first_judged_day(connection) or last, environment.first_kept_day())
     source = EventsSource(engine=events_engine(), relation=environment.required_value(Name.OPS_EVENTS_RELATION))
-    total = {"days": 0, "events": 0, "kept": 0, "unhealthy": 0}
+    total = {"days": 0, "events": 0, "kept": 0, "unhealthy": 0, "uncounted": 0}
     shows_progress = output.form is Format.LINE and not output.is_quiet
     with (
         configured_instance() as instance,
@@ -100,8 +101,15 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
             span = {"first_day": found.pop("first"), "last_day": found.pop("last")}
             total = {key: total[key] + found[key] for key in total}
             bar.update((filled.last - filled.first).days + 1)
-            output.write(Line(LineName.BACKFILL_DAYS, **span, **found))
-    return output.finish(Line(LineName.BACKFILL, status=Label("ok"), first_day=first, last_day=last, **total))
+            output.write(Line(LineName.BACKFILL_DAYS, **span, **_shown(found)))
+    if total["uncounted"]:
+        raise OpsError(Reason.DAYS_NOT_COUNTED, **total)
+    line = Line(LineName.BACKFILL, status=Label("ok"), first_day=first, last_day=last, **_shown(total))
+    return output.finish(line)
+
+
+def _shown(figures: dict[str, int]) -> dict[str, int]:
+    return {name: figure for name, figure in figures.items() if figure or name != "uncounted"}
 
 
 COMMAND = Command(

@@ -15,7 +15,8 @@ from ops_pipeline.contract.tokens import Label
 _EPILOG = """lines:
   db_verify status=ok revision=<id> tables=<n> partitions_until=<day> access=read_write | read_only
       warnings=<token,...>     (one line; of the database: db_read_only, excess_privilege, dagster_storage_missing;
-      of past days: day_shrank, uncounted_events, events_relation_invalid, days_missing)
+      of past days: day_shrank, uncounted_events, events_relation_invalid, events_relation_failed,
+      days_not_compared, days_missing)
   db_verify status=not_configured reason=missing_dsn
   db_verify status=fail reason=<token>
   db_verify status=fail reason=db_connect_failed

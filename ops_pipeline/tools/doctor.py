@@ -63,6 +63,7 @@ examples:
 _PACKAGES = ("ops-pipeline", "dagster", "dagster-postgres", "dagster-webserver", "sqlalchemy", "alembic", "psycopg")
 
 _MOST_HOURS = 24 * 366
+_MEND_SECONDS = 30
 
 
 class Part(NamedTuple):
@@ -120,7 +121,9 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         if only not in (None, name):
             continue
         try:
-            found = run_within(arguments.timeout, functools.partial(part, arguments.timeout))
+            # Whoever marks a stuck run looks twice.
+            more = _MEND_SECONDS if name is PartName.DAGSTER and arguments.mend else 0
+            found = run_within(arguments.timeout + more, functools.partial(part, arguments.timeout))
         except Exception as error:  # noqa: BLE001 - the other parts are still worth reading
             failure = to_ops_error(error)
             failures.append(failure)
@@ -191,7 +194,7 @@ def _days(max_age: int | None, seconds: float) -> Part:
 
     with reading(ops_engine(), limit_seconds=seconds) as connection:
         history = read_progress(connection)
-        faults = read_faults(connection, due_day(datetime.now(UTC)))
+        faults = read_faults(connection, environment.first_kept_day(), due_day(datetime.now(UTC)))
     age_hours = None if history.verdict_day is None else _age_hours(history.verdict_day)
     if max_age is not None and (age_hours is None or age_hours >= max_age):
         raise OpsError(Reason.DAY_TOO_OLD, last_day=history.verdict_day, age_hours=age_hours)

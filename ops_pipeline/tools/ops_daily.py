@@ -112,7 +112,7 @@ def day_faults(day: date) -> list[Fault]:
     from ops_pipeline.store.engine import ops_engine, reading
 
     with reading(ops_engine()) as connection:
-        return read_faults(connection, day)
+        return read_faults(connection, environment.first_kept_day(), day)
 
 
 def _write_day(day: date, output: Output, *, is_strict: bool) -> int:

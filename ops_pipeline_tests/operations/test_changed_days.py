@@ -8,8 +8,8 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import text
 
-from ops_pipeline.contract.config import Config
-from ops_pipeline.contract.days import last_complete_day
+from ops_pipeline.contract.config import HISTORY_DAYS, Config
+from ops_pipeline.contract.days import each_day, last_complete_day
 from ops_pipeline.contract.errors import OpsError
 from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.vocabulary import Status
@@ -86,7 +86,7 @@ def _delivered(database: Database, day: date) -> int | None:
 
 def _faults(database: Database) -> list[Fault]:
     with database.engine.connect() as connection:
-        return read_faults(connection, DAY)
+        return read_faults(connection, FIRST, DAY)
 
 
 def _messages(database: Database) -> list[tuple[str, date, str]]:
@@ -110,6 +110,31 @@ def test_events_that_arrive_days_late_are_counted_by_the_next_run_of_the_newest_
     # Nobody asked for this day before: it was counted as one without events.
     assert _delivered(judged, _ago(85)) == 7
     assert _faults(judged) == []
+
+
+def test_late_events_that_a_run_of_their_own_day_counts_change_the_days_after_it_too(judged: Database) -> None:
+    leak(judged, _ago(20))
+    _judge(judged, [_ago(20)])
+    with judged.engine.connect() as connection:
+        said = {days: read_verdict(connection, _ago(days)) for days in (21, 20, 14, 13)}
+    statuses = {days: verdict.status for days, verdict in said.items() if verdict is not None}
+    # A leak makes seven days unhealthy.
+    assert statuses == {21: Status.HEALTHY, 20: Status.UNHEALTHY, 14: Status.UNHEALTHY, 13: Status.HEALTHY}
+
+
+def test_a_late_leak_whose_episode_is_still_open_on_a_healthy_day_is_told(judged: Database) -> None:
+    leak(judged, _ago(7))
+    _judge(judged)
+    assert [(kind, day) for kind, day, _ in _messages(judged)] == [("late", _ago(7))]
+
+
+def test_a_late_leak_of_an_incident_that_was_told_is_not_told_again(judged: Database) -> None:
+    leak(judged, _ago(18))
+    _judge(judged)
+    assert len(_messages(judged)) == 1
+    leak(judged, _ago(20))
+    _judge(judged)
+    assert len(_messages(judged)) == 1
 
 
 def test_a_run_of_an_older_day_compares_nothing(judged: Database) -> None:
@@ -170,6 +195,15 @@ def test_events_of_a_day_that_nothing_looks_back_on_are_named_in_ten_nights(data
     assert found == {_ago(120): (Reason.UNCOUNTED_EVENTS, 12 + 3)}
 
 
+def test_in_ten_nights_every_older_day_has_its_turn() -> None:
+    for last in range(10):
+        nights = [_ago(night + last) for night in range(10)]
+        parts = [rollup._older_part(night, night - timedelta(days=90), FIRST) for night in nights]
+        compared = {day for part in parts if part is not None for day in each_day(*part)}
+        first = min(nights) - timedelta(days=HISTORY_DAYS - 21)
+        assert set(each_day(first, min(nights) - timedelta(days=91))) <= compared
+
+
 def test_one_bad_row_names_its_day_and_the_other_days_are_counted(judged: Database) -> None:
     _execute(judged, "DELETE FROM ops.daily_counts WHERE utc_day IN (:bad, :good)", bad=_ago(30), good=_ago(31))
     _execute(
@@ -186,6 +220,14 @@ def test_one_bad_row_names_its_day_and_the_other_days_are_counted(judged: Databa
         _judge(judged, [_ago(30)], relation="public.events")
     assert caught.value.reason is Reason.EVENTS_RELATION_INVALID
     assert caught.value.fields["day"] == _ago(30)
+    # With others they are done, and this one is left out.
+    done = _judge(judged, [_ago(days) for days in range(28, 33)], relation="public.events")
+    assert sorted(done.verdicts) == [_ago(days) for days in (32, 31, 29, 28)]
+    # Its events are purged: it was not a day without any.
+    _forget(judged, 30)
+    _judge(judged, relation="public.events")
+    assert _delivered(judged, _ago(30)) is None
+    assert _faults(judged)[0] == Fault(Reason.EVENTS_RELATION_INVALID, 1, _ago(30), 0)
 
 
 def test_where_comparing_takes_too_long_the_newest_day_is_judged(

@@ -17,7 +17,6 @@ from ops_pipeline.contract.vocabulary import Scope
 from ops_pipeline.definitions import definitions
 from ops_pipeline.health import evaluate
 from ops_pipeline.orchestration import ownership
-from ops_pipeline.orchestration.beats import STARTING_SECONDS
 
 SOURCE = "delivery_events"
 GROUPS = {"daily_counts": "counts"}
@@ -140,7 +139,7 @@ def test_one_launched_run_has_its_turn_at_a_time_and_no_run_may_last_for_ever() 
     assert settings["concurrency"]["runs"] == {"max_concurrent_runs": -1, "tag_concurrency_limits": [limit]}
     assert settings["run_monitoring"] == {
         "enabled": True,
-        "start_timeout_seconds": STARTING_SECONDS,
+        "start_timeout_seconds": 120,
         "cancel_timeout_seconds": 120,
         "max_runtime_seconds": 4 * 3600,
     }

@@ -26,11 +26,18 @@ DAY = last_complete_day()
 AN_HOUR = 3600
 
 
+def _let_start_in(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set what `start_timeout_seconds` of `dagster.yaml` sets."""
+    monkeypatch.setattr(
+        dg.DagsterInstance, "run_monitoring_start_timeout_seconds", property(lambda _self: seconds), raising=True
+    )
+
+
 @pytest.fixture
 def instance(prod: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
     # The tests' server has not run for a minute yet.
     monkeypatch.setattr(beats, "SILENT_SECONDS", 0)
-    monkeypatch.setattr(beats, "STARTING_SECONDS", 0)
+    _let_start_in(0, monkeypatch)
     monkeypatch.setattr(stuck_runs, "SECOND_LOOK_SECONDS", 0)
     with configured_instance() as found:
         yield found
@@ -110,7 +117,7 @@ def test_whoever_could_not_speak_because_the_server_was_down_gets_a_minute(
     with prod.engine.begin() as connection:
         uptime = connection.scalar(text("SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())"))
         connection.execute(text(f"UPDATE run_tags SET value = '0' WHERE run_id = '{run_id}'"))  # noqa: S608
-    monkeypatch.setattr(beats, "STARTING_SECONDS", float(uptime) + AN_HOUR)
+    _let_start_in(float(uptime) + AN_HOUR, monkeypatch)
     assert find_stuck(instance) == []
 
 
