@@ -130,7 +130,7 @@ def _typed(operator: _Operator) -> Iterator[tuple[str, walkthrough.Done]]:
     found = operator.types("ops_daily", "--mode=prod")
     yield "ops_daily_watchdog status=healthy", found
     yield "ops_daily mode=strict", found
-    operator.send(attempted=90, delivered=80, acknowledged=2)
+    operator.send(attempted=900, delivered=800, acknowledged=2)
     yield "ops_daily_watchdog status=unhealthy", operator.types("ops_daily", "--mode=prod")
     found = operator.types("prod_verify", "--mode=verify")
     yield "prod_verify status=fail step=ops_daily reason=<reason>", found
