@@ -114,7 +114,7 @@ def test_a_standby_is_called_one_and_a_failover_under_a_run_is_survived(
 
     both = pair.configuration(_TWO_HOSTS.format(primary=pair.primary, standby=pair.standby))
     with psycopg.connect(f"postgresql://postgres@/ops?host={pair.primary}") as other:
-        other.execute("LOCK TABLE ops.delivery_events")
+        other.execute("LOCK TABLE ops.daily_counts IN SHARE MODE")
         run = start_tool(["ops_daily", "--mode=prod"], {**both, "OPS_RETRY_SECONDS": "100"}, tmp_path)
         waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
         wait_until(lambda: pair.on(pair.primary, waits))
