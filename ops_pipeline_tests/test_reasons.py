@@ -304,7 +304,7 @@ def _ctrl_c_while_another_bootstrap_runs(world: World) -> str:
     world.configure()
     with world.holding(f"SELECT pg_advisory_lock({migrate._LOCK_KEY})"):
         process = world.start("db_bootstrap", "apply_migrations")
-        world.wait_until("query LIKE '%pg_try_advisory_lock%'")
+        world.wait_until("query LIKE '%pg_try_advisory_xact_lock%'")
         process.send_signal(signal.SIGINT)
         return world.end(process)
 

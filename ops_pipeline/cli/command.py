@@ -283,6 +283,7 @@ def _interrupt(number: int, _frame: object) -> NoReturn:
 
 def _cancel_statements() -> None:
     """Leave no statement behind on a database server, such as that of a thread which nobody waits for any more."""
-    # A tool that has not loaded it has no connection.
-    if cancel := sys.modules.get("ops_pipeline.store.cancel"):
-        cancel.cancel_running()
+    # A tool that has not loaded it, or is loading it in a thread right now, has no connection.
+    cancel_running = getattr(sys.modules.get("ops_pipeline.store.cancel"), "cancel_running", None)
+    if cancel_running is not None:
+        cancel_running()

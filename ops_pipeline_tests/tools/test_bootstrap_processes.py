@@ -71,7 +71,7 @@ def _held(database: Database, key: int) -> Iterator[None]:
 def test_two_processes_at_once_both_succeed_and_apply_each_revision_once(empty_database: Database) -> None:
     with _held(empty_database, migrate._LOCK_KEY):
         processes = [_start(empty_database, "apply_migrations") for _ in range(2)]
-        _wait_for(empty_database, "query LIKE '%pg_try_advisory_lock%'", count=2)
+        _wait_for(empty_database, "query LIKE '%pg_try_advisory_xact_lock%'", count=2)
     line = "db_bootstrap status=ok mode=apply_migrations applied={} skipped={}"
     assert sorted(map(_end, processes)) == sorted([(0, line.format(NUMBER, 0)), (0, line.format(0, NUMBER))])
     assert verify_tables(empty_database.engine).tables == len(metadata.tables)
