@@ -420,6 +420,8 @@ class Run:
             env={
                 "PATH": f"{self.bin}:{os.environ['PATH']}",
                 "HOME": str(self.folder),
+                # A database that is down need not be tried again for two minutes.
+                "OPS_RETRY_SECONDS": "0",
                 "GITHUB_ACTIONS": "true",
                 "GITHUB_ACTION_PATH": str(here),
                 "GITHUB_API_URL": self.api,
