@@ -127,6 +127,7 @@ FAILURE_KEYS = {
     "tables": "the tables that are missing, differ, or may not be read",
     "differences": "how many columns, types, constraints or indexes differ",
     "columns": "columns of the events relation that are missing, of another type, or hold other words",
+    "day": "the UTC day whose rows cannot be counted",
     "days": "how many days have no event partition",
     "first_day": "the first of them",
     "part": "of each invalid name, the part that cannot work, in the same order",
