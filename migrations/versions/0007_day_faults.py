@@ -26,6 +26,16 @@ def upgrade() -> None:
     op.execute("""
         COMMENT ON TABLE ops.day_faults IS 'Days whose stored counts are not what the source has, and why.'
     """)
+    _let_kinds_be(_KINDS)
+
+
+def downgrade() -> None:
+    op.execute("DELETE FROM ops.alert_messages WHERE kind = 'late'")
+    _let_kinds_be(_BEFORE)
+    op.execute("DROP TABLE ops.day_faults")
+
+
+def _let_kinds_be(kinds: str) -> None:
     op.execute("""
         -- squawk-ignore ban-drop-constraint
         ALTER TABLE ops.alert_messages DROP CONSTRAINT alert_messages_kind_check
@@ -33,18 +43,5 @@ def upgrade() -> None:
     # The table holds the messages of some weeks, and nobody else writes it.
     op.execute(f"""
         -- squawk-ignore constraint-missing-not-valid
-        ALTER TABLE ops.alert_messages ADD CONSTRAINT alert_messages_kind_check CHECK (kind IN ({_KINDS}))
+        ALTER TABLE ops.alert_messages ADD CONSTRAINT alert_messages_kind_check CHECK (kind IN ({kinds}))
     """)
-
-
-def downgrade() -> None:
-    op.execute("DELETE FROM ops.alert_messages WHERE kind = 'late'")
-    op.execute("""
-        -- squawk-ignore ban-drop-constraint
-        ALTER TABLE ops.alert_messages DROP CONSTRAINT alert_messages_kind_check
-    """)
-    op.execute(f"""
-        -- squawk-ignore constraint-missing-not-valid
-        ALTER TABLE ops.alert_messages ADD CONSTRAINT alert_messages_kind_check CHECK (kind IN ({_BEFORE}))
-    """)
-    op.execute("DROP TABLE ops.day_faults")

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 _STANDARD_ERROR = 2
 _SOON_SECONDS = 0.01
-_interrupts: set[int] = set()
-"""The signals that have interrupted the command which runs."""
 _HELP_WIDTH = 120
 
 
@@ -95,7 +93,6 @@ class Command:
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Run the command with `argv` (default: the process's own) and return its exit code; raises nothing."""
-        _interrupts.clear()
         stopped.clear()
         _quieten()
         if self.uses_libraries:
@@ -176,7 +173,7 @@ class _Run:
             return ExitCode.OK if end.code in (None, 0) else ExitCode.FAILED
         except BaseException as error:  # noqa: BLE001 - the outermost boundary
             # Libraries turn an interrupt into errors of their own: whatever failed after one failed by it.
-            failure = OpsError(Reason.INTERRUPTED) if _interrupts else to_ops_error(error)
+            failure = OpsError(Reason.INTERRUPTED) if stopped.is_set() else to_ops_error(error)
             if failure.reason is Reason.INTERRUPTED:
                 # The process ends now: another Ctrl-C cannot make it end sooner.
                 _ignore_signals()
@@ -275,8 +272,7 @@ def _repeat_lost_interrupt(failure: sys.UnraisableHookArgs) -> None:
         again.start()
 
 
-def _interrupt(number: int, _frame: object) -> NoReturn:
-    _interrupts.add(number)
+def _interrupt(_signal: int, _frame: object) -> NoReturn:
     stopped.set()
     raise KeyboardInterrupt
 

@@ -31,7 +31,7 @@ from ops_pipeline.contract.reasons import Reason
 from ops_pipeline.contract.tokens import LABEL_PATTERN
 from ops_pipeline.contract.vocabulary import ACKNOWLEDGED_REASONS, Outcome, Reserved, Touch
 from ops_pipeline.events.text_file import has_mark, has_mixed_ends, opened, write_plain
-from ops_pipeline.store.engine import unlimit, writing
+from ops_pipeline.store.engine import writing
 from ops_pipeline.store.partitions import ensure_partitions
 from ops_pipeline.store.schema import intake_batches
 
@@ -95,9 +95,8 @@ def import_file(engine: Engine, path: Path, rules: Rules, *, max_rejected: int =
     rows were rejected.
     """
     digest = _digest(path)
-    with _reader(path, rules) as source, writing(engine) as connection:
-        # A large file takes as long as it takes, and another import of the same one is waited for.
-        unlimit(connection)
+    # A large file takes as long as it takes, and another import of the same one is waited for.
+    with _reader(path, rules) as source, writing(engine, has_limits=False) as connection:
         if not _is_new(connection, digest):
             return Imported(is_new=False)
         found = source.survey()

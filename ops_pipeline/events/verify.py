@@ -74,10 +74,9 @@ def verify_deployment(*, needs_dagster: bool = False, limit_seconds: float | Non
         is_ours = name is Name.OPS_POSTGRES_DSN and relation == Name.OPS_EVENTS_RELATION.default
         partitions_until = verify_partitions(connection) if is_ours else None
         is_excessive = has_excess_privilege(connection, relation)
-    if name is not Name.OPS_POSTGRES_DSN:
-        with reading(ops, limit_seconds=limit) as connection:
-            is_excessive = has_excess_privilege(connection, "") or is_excessive
     with reading(ops, limit_seconds=limit) as connection:
+        if name is not Name.OPS_POSTGRES_DSN:
+            is_excessive = has_excess_privilege(connection, "") or is_excessive
         is_read_only = takes_no_changes(connection)
         faults = read_faults(connection, first_kept_day(), due_day(datetime.now(UTC)))
     warnings = [

@@ -11,7 +11,7 @@ from ops_pipeline.contract.days import ONE_DAY, each_day, last_complete_day, sta
 from ops_pipeline.contract.environment import first_day
 from ops_pipeline.contract.errors import error_boundary
 from ops_pipeline.contract.waits import MAY_PASS
-from ops_pipeline.orchestration.jobs import has_failed, of_day, ops_daily, ops_daily_schedule
+from ops_pipeline.orchestration.jobs import is_failed, of_day, ops_daily, ops_daily_schedule
 from ops_pipeline.orchestration.ownership import OPS_DAILY
 from ops_pipeline.orchestration.resources import Deployment
 from ops_pipeline.orchestration.scheduler import Switch, schedule_switch
@@ -38,13 +38,13 @@ def days_again(instance: dg.DagsterInstance, now: datetime, first: date, setting
             if day == last and _was_overlooked(instance, now):
                 yield day
             continue
-        ended = records[0].end_time
+        newest, ended = records[0].dagster_run, records[0].end_time
         failures = sum(record.dagster_run.status is dg.DagsterRunStatus.FAILURE for record in records)
         if (
             failures < _MOST_FAILURES
-            and has_failed(instance, day)
+            and is_failed(newest)
             and (ended is None or now - datetime.fromtimestamp(ended, UTC) >= PAUSE)
-            and _may_pass(instance, records[0].dagster_run.run_id)
+            and _may_pass(instance, newest.run_id)
         ):
             yield day
 

@@ -139,7 +139,7 @@ def daily_counts(context: dg.AssetExecutionContext, deployment: Deployment) -> d
     with told(say_wait):
         published = deployment.count_and_publish(day)
     for other in published.rolled_up.days:
-        if other != day:
+        if other not in published.verdicts:
             context.log_event(dg.AssetMaterialization(context.asset_key, partition=other.isoformat()))
     judged_again = [found for other, found in published.verdicts.items() if other != day]
     if judged_again:

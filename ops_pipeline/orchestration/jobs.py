@@ -81,10 +81,12 @@ def of_day(day: date) -> dg.RunsFilter:
 
 def has_failed(instance: dg.DagsterInstance, day: date) -> bool:
     """Return whether the last run of `day` failed, and Dagster does not try it again."""
-    return any(
-        run.status is dg.DagsterRunStatus.FAILURE and run.tags.get("dagster/will_retry") != "true"
-        for run in instance.get_runs(of_day(day), limit=1)
-    )
+    return any(map(is_failed, instance.get_runs(of_day(day), limit=1)))
+
+
+def is_failed(run: dg.DagsterRun) -> bool:
+    """Return whether a run failed, and Dagster does not try it again."""
+    return run.status is dg.DagsterRunStatus.FAILURE and run.tags.get("dagster/will_retry") != "true"
 
 
 def daily_definitions() -> dg.Definitions:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import CheckConstraint, Connection, Table, inspect, text
+from sqlalchemy import CheckConstraint, Connection, Table, inspect
 
 from ops_pipeline.contract.tokens import Label
 from ops_pipeline.store.partitions import EVENTS_TABLE, has_default_partition
@@ -38,25 +37,6 @@ def missing_tables(connection: Connection) -> tuple[Label, ...]:
 
 def compare(connection: Connection) -> Comparison:
     """Return how our tables differ in columns, types, defaults, constraints, indexes and comments."""
-    with _from_outside(connection):
-        return _compare(connection)
-
-
-@contextmanager
-def _from_outside(connection: Connection) -> Iterator[None]:
-    """Let every name be said with its schema, whatever the role's search path: our schema may be in it.
-
-    It is where the role is called as the schema is, since `"$user"` stands in the path.
-    """
-    if connection.dialect.default_schema_name == SCHEMA:
-        connection.dialect.default_schema_name = "public"
-    path = text("SELECT current_setting('search_path'), set_config('search_path', :path, true)")
-    before = connection.execute(path, {"path": "pg_catalog"}).scalar()
-    yield
-    connection.execute(path, {"path": before})
-
-
-def _compare(connection: Connection) -> Comparison:
     there = _there(connection)
     differing = Counter(_alembic_differences(connection))
     for name in sorted(_TABLES.keys() & there):

@@ -49,7 +49,9 @@ _PIN = (
     # A statement whose process was killed ends soon, and gives its locks back; not every system can tell.
     + ", CASE WHEN version() LIKE '%linux%' THEN set_config('client_connection_check_interval', '10s', true) END"
 )
-_SEARCH_PATH = ", set_config('search_path', 'public', true)"
+_SCHEMA = "public"
+"""Where what is named without a schema is looked for."""
+_SEARCH_PATH = f", set_config('search_path', '{_SCHEMA}', true)"
 _LIMITS = "ops_limits"
 """The execution option that holds a connection's limits."""
 
@@ -100,8 +102,12 @@ def _new_engine(name: Name, dsn: str, connect_seconds: int) -> Engine:
     cancel_when_abandoned(engine)
     event.listen(engine, "handle_error", lambda context: keep_dsn_name(context.original_exception, name))
     # Which schema is Dagster's, its DSN or its role says.
-    pin = text(_PIN if name is Name.DAGSTER_POSTGRES_DSN else _PIN + _SEARCH_PATH)
+    has_own_path = name is Name.DAGSTER_POSTGRES_DSN
+    pin = text(_PIN if has_own_path else _PIN + _SEARCH_PATH)
     event.listen(engine, "begin", lambda connection: _pin(connection, pin))
+    if not has_own_path:
+        # SQLAlchemy has asked before anything was pinned: for a role that is called as our schema is, that is ours.
+        event.listen(engine, "connect", lambda *_: setattr(engine.dialect, "default_schema_name", _SCHEMA))
     return engine
 
 
@@ -142,31 +148,31 @@ def reading(engine: Engine, *, limit_seconds: float | None = None) -> Iterator[C
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """Yield a connection in one transaction, committed as a whole at the end and not at all on failure."""
-    with engine.begin() as connection:
-        yield connection
+def writing(engine: Engine, *, has_limits: bool = True) -> Iterator[Connection]:
+    """Yield a connection in one transaction, committed as a whole at the end and not at all on failure.
+
+    Without limits every statement takes as long as it takes, waiting for locks too.
+    """
+    with engine.connect() as connection:
+        if not has_limits:
+            limit(connection, lock_seconds=None, statement_seconds=None)
+        with connection.begin():
+            yield connection
 
 
-def limit(connection: Connection, *, lock_seconds: float, statement_seconds: float) -> None:
-    """Let no statement of its next transactions wait longer than so for a lock, or take longer than so."""
+def limit(connection: Connection, *, lock_seconds: float | None, statement_seconds: float | None) -> None:
+    """Let no statement of its next transactions wait longer for a lock, or take longer, than so; None: no limit."""
     connection.execution_options(**{_LIMITS: (lock_seconds, statement_seconds)})
 
 
-def unlimit(connection: Connection) -> None:
-    """Let every statement of the open transaction take as long as it takes, waiting for locks too."""
-    connection.execute(
-        text("SELECT set_config('lock_timeout', '0', true), set_config('statement_timeout', '0', true)")
-    )
-    driver = connection.connection.driver_connection
-    if isinstance(driver, DeadlineConnection):
-        driver.answer_seconds = None
-
-
 def _pin(connection: Connection, statement: TextClause) -> None:
-    lock_seconds, seconds = connection.get_execution_options().get(_LIMITS, (LOCK_SECONDS, STATEMENT_SECONDS))
+    lock, seconds = connection.get_execution_options().get(_LIMITS, (LOCK_SECONDS, STATEMENT_SECONDS))
     driver = connection.connection.driver_connection
     if isinstance(driver, DeadlineConnection):
-        driver.answer_seconds = seconds + SILENCE_SECONDS
-    milliseconds = {"lock": lock_seconds * 1000, "statement": seconds * 1000}
-    connection.execute(statement, {name: f"{max(1, round(bound))}ms" for name, bound in milliseconds.items()})
+        driver.answer_seconds = None if seconds is None else seconds + SILENCE_SECONDS
+    connection.execute(statement, {"lock": _setting(lock), "statement": _setting(seconds)})
+
+
+def _setting(seconds: float | None) -> str:
+    """Return how PostgreSQL says a limit; 0 is none."""
+    return "0" if seconds is None else f"{max(1, round(seconds * 1000))}ms"

@@ -462,11 +462,7 @@ def test_interrupted_in_the_middle_nothing_of_the_file_is_kept_and_it_can_be_imp
         blocker.execute("LOCK TABLE ops.delivery_events IN SHARE MODE")
         run = _start_import(database, path)
         _wait_until(database, "wait_event_type = 'Lock'")
-        run.send_signal(signal.SIGINT)
-        output, _ = run.communicate(timeout=60)
-    assert (run.returncode, output) == (1, "events_import status=fail reason=interrupted\n")
-    assert not list(tmp_path.glob("ops_pipeline_*"))
-    assert _rows(database) == []
+        _interrupt(run, database, tmp_path)
     assert import_file(database.engine, path, RULES).accepted == 20_000
 
 
@@ -478,10 +474,15 @@ def test_interrupted_while_duckdb_reads_it_says_so_and_nothing_of_the_file_is_ke
     run = _start_import(database, path)
     # The file is claimed, and DuckDB surveys it.
     _wait_until(database, "state = 'idle in transaction' AND query LIKE '%intake_batches%'")
+    _interrupt(run, database, tmp_path)
+
+
+def _interrupt(run: subprocess.Popen[str], database: Database, folder: Path) -> None:
+    """Interrupt an import: it says so, leaves nothing in its folder, and keeps nothing of its file."""
     run.send_signal(signal.SIGINT)
     output, _ = run.communicate(timeout=60)
     assert (run.returncode, output) == (1, "events_import status=fail reason=interrupted\n")
-    assert not list(tmp_path.glob("ops_pipeline_*"))
+    assert not list(folder.glob("ops_pipeline_*"))
     assert _rows(database) == []
 
 

@@ -14,6 +14,11 @@ from ops_pipeline.contract.environment import Name
 _DEADLINE_SECONDS = 120
 
 
+def production(dsn: str) -> dict[str, str]:
+    """Return the configuration of production with all of it in one database."""
+    return {"OPS_POSTGRES_DSN": dsn, "DAGSTER_POSTGRES_DSN": dsn}
+
+
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment with nothing configured but what `environ` says."""
     kept = {key: value for key, value in os.environ.items() if key not in set(Name) and key != "DAGSTER_HOME"}

@@ -22,7 +22,7 @@ from ops_pipeline.operations.publish import EventsSource, count_and_publish
 from ops_pipeline.store.engine import writing
 from ops_pipeline.store.partitions import ensure_partitions
 from ops_pipeline_tests.conftest import PRINTED, Database
-from ops_pipeline_tests.faults.processes import environment, run_tool
+from ops_pipeline_tests.faults.processes import environment, production, run_tool
 
 pytestmark = pytest.mark.slow
 
@@ -110,7 +110,7 @@ def test_two_hundred_kills_of_all_tools_leave_what_an_undisturbed_database_has(
     found = []
     for is_killed in (True, False):
         database = new_database(in_production)
-        environ = {"OPS_POSTGRES_DSN": database.dsn, "DAGSTER_POSTGRES_DSN": database.dsn}
+        environ = production(database.dsn)
         if is_killed:
             program = [sys.executable, "-m", "ops_pipeline_tests.faults.kills", "18", str(KILLS), "commands.json"]
             done = subprocess.run(

@@ -16,7 +16,7 @@ import pytest
 
 from ops_pipeline.contract.days import last_complete_day
 from ops_pipeline_tests.conftest import PRINTED, Database
-from ops_pipeline_tests.faults.processes import run_tool, wait_until
+from ops_pipeline_tests.faults.processes import production, run_tool, wait_until
 from ops_pipeline_tests.traffic import healthy_traffic
 
 pytestmark = [
@@ -95,7 +95,7 @@ def test_every_command_works_behind_a_pooler(
     name, folder = (database.dsn.split("@/")[1].split("?")[0], database.dsn.rpartition("host=")[2])
     with _pooler(folder.replace("%2F", "/"), mode) as pool:
         dsn = f"postgresql://postgres@/{name}?host={quote(pool, safe='')}&port={_PORT}"
-        environ = {"OPS_POSTGRES_DSN": dsn, "DAGSTER_POSTGRES_DSN": dsn}
+        environ = production(dsn)
         (tmp_path / "events.csv").write_text(f"occurred_at,touch,outcome\n{DAY}T12:00:00Z,first,delivered\n")
         failed = []
         for command in COMMANDS:

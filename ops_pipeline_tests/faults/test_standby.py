@@ -21,7 +21,7 @@ from ops_pipeline.store.embedded import embedded_server
 from ops_pipeline.store.migrate import apply_migrations
 from ops_pipeline.store.pool import close_all
 from ops_pipeline_tests.conftest import PRINTED, Database
-from ops_pipeline_tests.faults.processes import run_tool, start_tool, wait_until
+from ops_pipeline_tests.faults.processes import production, run_tool, start_tool, wait_until
 from ops_pipeline_tests.traffic import healthy_traffic
 
 pytestmark = pytest.mark.slow
@@ -38,9 +38,6 @@ class Pair:
     primary: str
     standby: str
     primary_pid: int
-
-    def configuration(self, dsn: str) -> dict[str, str]:
-        return {"OPS_POSTGRES_DSN": dsn, "DAGSTER_POSTGRES_DSN": dsn}
 
     def on(self, folder: str, statement: str) -> object:
         with psycopg.connect(f"postgresql://postgres@/ops?host={folder}", autocommit=True) as connection:
@@ -105,14 +102,14 @@ def _answers(pair: Pair) -> bool:
 def test_a_standby_is_called_one_and_a_failover_under_a_run_is_survived(
     pair: Pair, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    alone = pair.configuration(f"postgresql://postgres@/ops?host={pair.standby}")
+    alone = production(f"postgresql://postgres@/ops?host={pair.standby}")
     verified = run_tool(["db_verify"], alone, tmp_path)
     assert (verified.returncode, verified.stdout.split("warnings=")[1].split(",")[0]) == (0, "db_read_only")
     failed = run_tool(["ops_daily", "--mode=prod"], alone, tmp_path)
     assert failed.returncode == 1
     assert failed.stdout.splitlines()[-1] == "ops_daily status=fail mode=strict reason=db_read_only"
 
-    both = pair.configuration(_TWO_HOSTS.format(primary=pair.primary, standby=pair.standby))
+    both = production(_TWO_HOSTS.format(primary=pair.primary, standby=pair.standby))
     with psycopg.connect(f"postgresql://postgres@/ops?host={pair.primary}") as other:
         other.execute("LOCK TABLE ops.daily_counts IN SHARE MODE")
         run = start_tool(["ops_daily", "--mode=prod"], {**both, "OPS_RETRY_SECONDS": "100"}, tmp_path)
